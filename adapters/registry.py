@@ -1,0 +1,49 @@
+"""Which family's adapter drives a device: names to classes, imported when first used."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+from adapters.contract import BridgeAdapter, EndpointAdapter, Remember, Sink
+from adapters.sip.agent import SipAgent
+from adapters.values import Control
+
+ENDPOINTS = {
+    "sip": "adapters.endpoints.sip.adapter:SipEndpoint",
+    "h323": "adapters.endpoints.h323.adapter:H323Endpoint",
+}
+BRIDGES = {
+    "asterisk": "adapters.bridges.asterisk.adapter:AsteriskBridge",
+    "sip": "adapters.bridges.sip.adapter:SipBridge",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every adapter is given besides its device."""
+
+    sink: Sink
+    remember: Remember
+    now: Callable[[], datetime]
+    sip: SipAgent
+
+
+def _load(table: dict[str, str], kind: str, family: str) -> Any:
+    if family not in table:
+        raise LookupError(f"there is no {kind} family {family!r}; known are {', '.join(sorted(table))}")
+    module, _, name = table[family].partition(":")
+    return getattr(import_module(module), name)
+
+
+def endpoint(family: str, control: Control, surroundings: Surroundings) -> EndpointAdapter:
+    """The adapter of an endpoint. Raises LookupError for a family that has none."""
+    adapter: EndpointAdapter = _load(ENDPOINTS, "endpoint", family)(control, surroundings)
+    return adapter
+
+
+def bridge(family: str, control: Control, surroundings: Surroundings) -> BridgeAdapter:
+    """The adapter of a bridge. Raises LookupError for a family that has none."""
+    adapter: BridgeAdapter = _load(BRIDGES, "bridge", family)(control, surroundings)
+    return adapter
