@@ -5,7 +5,7 @@ above import from here only; families, transports and the registry stay behind i
 """
 
 from adapters.capabilities import Capability
-from adapters.causes import Cleared, ClearCause, Side
+from adapters.causes import ClearCause, Cleared, Side
 from adapters.contract import BridgeAdapter, EndpointAdapter, Remember, Sink
 from adapters.errors import (
     AdapterError,

@@ -39,7 +39,9 @@ class Address:
         """
         match = _ADDRESS.fullmatch(text.strip())
         if match is None:
-            raise ValueError(f"{text!r} is not an address; expected like sip:room@192.0.2.10:5060 or h323:room@192.0.2.10")
+            raise ValueError(
+                f"{text!r} is not an address; expected like sip:room@192.0.2.10:5060 or h323:room@192.0.2.10"
+            )
         port = int(match["port"]) if match["port"] else None
         if port is not None and not 0 < port < 65536:
             raise ValueError(f"{text!r}: port {port} is outside 1..65535")

@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, Column, DateTime
+from sqlalchemy import JSON, Column
 from sqlmodel import Field, SQLModel
+
+from orchestrator.store.database import Instant
 
 
 class Meeting(SQLModel, table=True):
@@ -19,8 +21,8 @@ class Meeting(SQLModel, table=True):
     bridge_id: int = Field(foreign_key="bridge.id", index=True)
     all_sites: bool = False
     lead_min: int = 10
-    created_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    cancelled_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
+    cancelled_at: datetime | None = Field(default=None, sa_column=Column(Instant))
 
 
 class MeetingSite(SQLModel, table=True):

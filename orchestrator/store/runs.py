@@ -2,12 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Index, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+
+from orchestrator.store.database import Instant
 
 
 def _instant(*, nullable: bool = False) -> Column[datetime]:
-    return Column(DateTime(timezone=True), nullable=nullable)
+    return Column(Instant, nullable=nullable)
 
 
 class Run(SQLModel, table=True):
@@ -43,7 +45,19 @@ class Participant(SQLModel, table=True):
     name: str
     priority: int = 5
     plan: dict[str, object] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
-    stopped: bool = False  # an operator or a cause said: do not dial again
+    state: str = "waiting"  # rules.states.ParticipantState
+    way: str = ""  # how it is, or was last tried to be, reached; by-hand: somebody else called
+    address: str = ""
+    seen_by_endpoint: str = "unknown"  # connected | not-connected | unknown
+    seen_by_bridge: str = "unknown"  # in | not-in | unknown
+    muted: bool | None = None
+    attempts: int = 0
+    redials: int = 0  # attempts after it had been in once
+    cause: str = ""  # why the last attempt or call ended (adapters.ClearCause, or the error's name)
+    side: str = ""
+    raw: str = ""  # the device's own words for it
+    in_since: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    next_try_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
 
 
 class Leg(SQLModel, table=True):

@@ -1,0 +1,1 @@
+"""The face: REST, web console, command line, and the wiring of the whole."""

@@ -1,0 +1,1 @@
+"""The mind: decides, drives runs, remembers."""

@@ -1,0 +1,1 @@
+"""The judgement: pure rules, with no I/O, no clock and no database."""

@@ -1,0 +1,1 @@
+"""The memory: each file holds tables and the only queries on them."""

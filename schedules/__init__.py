@@ -1,0 +1,1 @@
+"""The clock: when a meeting is, and the bell that says so."""
