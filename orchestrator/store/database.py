@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, event
+from sqlalchemy import DateTime, event, text
 from sqlalchemy.engine import Connection, Dialect, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
@@ -80,6 +80,20 @@ class Database:
     async def close(self) -> None:
         """Give all connections back."""
         await self.engine.dispose()
+
+
+_TURN = 0x6469656D  # "diem": the advisory lock of those who change inventory and meetings
+
+
+async def turn(session: AsyncSession) -> None:
+    """Wait until no other transaction changes the inventory or the meetings, and keep others waiting.
+
+    Held to the end of the transaction; safe to repeat. What was checked after it stays true
+    until the commit. On SQLite every `write()` is alone already.
+    """
+    connection = await session.connection()
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TURN})
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
