@@ -1,9 +1,13 @@
 """What is being done: runs, their participants and legs, leases and operator commands."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint, bindparam, insert, text, update
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orchestrator.store.database import Instant
 
@@ -12,10 +16,28 @@ def _instant(*, nullable: bool = False) -> Column[datetime]:
     return Column(Instant, nullable=nullable)
 
 
+class Installation(SQLModel, table=True):
+    """Which installation this database is: its mark stands in every leg name (one row)."""
+
+    id: int = Field(default=1, primary_key=True)
+    mark: str
+
+
 class Run(SQLModel, table=True):
     """One live execution of an occurrence; (meeting, occurrence) is claimed once."""
 
-    __table_args__ = (UniqueConstraint("meeting_id", "occurrence_at"),)
+    __table_args__ = (
+        UniqueConstraint("meeting_id", "occurrence_at"),
+        # two runs that are under way never share a conference
+        Index(
+            "ux_run_number_open",
+            "bridge_id",
+            "number",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     meeting_id: int = Field(foreign_key="meeting.id", index=True)
@@ -128,3 +150,144 @@ class ShardCommand(SQLModel, table=True):
     epoch: int | None = Field(default=None, sa_column=Column(BigInteger))
     done_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """Everything stored of a run."""
+
+    run: Run
+    participants: list[Participant]
+    legs: list[Leg]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShard:
+    """A shard that is not done, and who holds its lease."""
+
+    shard_id: str
+    run_id: int
+    owner: str | None
+    until: datetime | None
+
+
+async def mark_of_installation(session: AsyncSession, fresh: str) -> str:
+    """The installation's mark; `fresh` becomes it when there is none yet."""
+    row = await session.get(Installation, 1)
+    if row is None:
+        row = Installation(id=1, mark=fresh)
+        session.add(row)
+    return row.mark
+
+
+async def numbers_in_use(session: AsyncSession, bridge_id: int) -> set[str]:
+    """The conference numbers of the bridge's runs that are not over."""
+    rows = await session.exec(select(Run.number).where(Run.bridge_id == bridge_id, col(Run.closed_at).is_(None)))
+    return set(rows)
+
+
+async def run_of_occurrence(session: AsyncSession, meeting_id: int, occurrence_at: datetime) -> Run | None:
+    """The run that claimed an occurrence, if one did."""
+    rows = await session.exec(select(Run).where(Run.meeting_id == meeting_id, Run.occurrence_at == occurrence_at))
+    return rows.first()
+
+
+async def claimed_occurrences(
+    session: AsyncSession, meeting_ids: Sequence[int], after: datetime
+) -> set[tuple[int, datetime]]:
+    """Which (meeting, occurrence) from `after` on have a run already."""
+    rows = await session.exec(
+        select(Run.meeting_id, Run.occurrence_at).where(
+            col(Run.meeting_id).in_(meeting_ids), Run.occurrence_at >= after
+        )
+    )
+    return set(rows)
+
+
+async def add_run(session: AsyncSession, run: Run, participants: Sequence[Participant]) -> str:
+    """Store a run with its participants, its one shard and its lease; returns the shard's id.
+
+    IntegrityError when the occurrence is claimed or the conference number is taken.
+    """
+    session.add(run)
+    await session.flush()
+    assert run.id is not None
+    shard_id = f"run-{run.id}"
+    session.add(Shard(id=shard_id, run_id=run.id))
+    await session.flush()
+    session.add(ShardLease(shard_id=shard_id))
+    for participant in participants:
+        participant.run_id = run.id
+    session.add_all(participants)
+    return shard_id
+
+
+async def open_shards(session: AsyncSession) -> list[OpenShard]:
+    """All shards that are not done, oldest run first."""
+    rows = await session.exec(
+        select(Shard.id, Shard.run_id, ShardLease.owner, ShardLease.until)
+        .join(ShardLease, col(ShardLease.shard_id) == col(Shard.id))
+        .where(Shard.state != "done")
+        .order_by(col(Shard.run_id))
+    )
+    return [OpenShard(*row) for row in rows]
+
+
+async def load_run(session: AsyncSession, run_id: int) -> RunRows | None:
+    """A run with its participants and legs, oldest leg first."""
+    run = await session.get(Run, run_id)
+    if run is None:
+        return None
+    participants = await session.exec(
+        select(Participant).where(Participant.run_id == run_id).order_by(col(Participant.id))
+    )
+    legs = await session.exec(select(Leg).where(Leg.run_id == run_id).order_by(col(Leg.id)))
+    return RunRows(run, list(participants), list(legs))
+
+
+async def add_command(session: AsyncSession, command: ShardCommand) -> int:
+    """Store an operator's order; it is accepted once this transaction is committed."""
+    session.add(command)
+    await session.flush()
+    assert command.id is not None
+    return command.id
+
+
+async def open_commands(session: AsyncSession, shard_id: str) -> list[ShardCommand]:
+    """The shard's orders that are not done, oldest first; also those an earlier owner had begun."""
+    rows = await session.exec(
+        select(ShardCommand)
+        .where(ShardCommand.shard_id == shard_id, col(ShardCommand.done_at).is_(None))
+        .order_by(col(ShardCommand.id))
+    )
+    return list(rows)
+
+
+async def insert_legs(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add legs in one statement; all rows have the same keys."""
+    if rows:
+        await session.execute(insert(Leg), rows)
+
+
+async def update_rows(
+    session: AsyncSession, table: type[SQLModel], key: str, changes: Mapping[Any, Mapping[str, Any]]
+) -> None:
+    """Update rows by a unique column: `changes` maps its value to the new column values.
+
+    Rows that change the same columns go out as one statement.
+    """
+    columns = table.__table__.c  # type: ignore[attr-defined]
+    by_shape: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for value, change in changes.items():
+        if change:
+            by_shape.setdefault(tuple(sorted(change)), []).append(
+                {"_key": value, **{f"_{k}": v for k, v in change.items()}}
+            )
+    for shape, rows in by_shape.items():
+        statement = (
+            update(table.__table__)  # type: ignore[attr-defined]
+            .where(columns[key] == bindparam("_key"))
+            .values({name: bindparam(f"_{name}", type_=columns[name].type) for name in shape})
+        )
+        connection = await session.connection()
+        await connection.execute(statement, rows)
