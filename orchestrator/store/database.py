@@ -8,11 +8,21 @@ from typing import Any
 
 from sqlalchemy import DateTime, event, text
 from sqlalchemy.engine import Connection, Dialect, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _SQLITE_BUSY_MS = 15_000
+
+# Constraints have the same names in every database, so that a later revision can change them.
+SQLModel.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
 
 
 class Instant(TypeDecorator[datetime]):
@@ -77,6 +87,12 @@ class Database:
         async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @asynccontextmanager
+    async def connect_to_write(self) -> AsyncIterator[AsyncConnection]:
+        """A bare connection in one transaction, for changes of the schema."""
+        async with self._writer.connect() as connection, connection.begin():
+            yield connection
+
     async def close(self) -> None:
         """Give all connections back."""
         await self.engine.dispose()
@@ -99,7 +115,7 @@ async def turn(session: AsyncSession) -> None:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves (see _begin_sqlite)
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_SQLITE_BUSY_MS}"):
+    for pragma in (f"busy_timeout={_SQLITE_BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
