@@ -1,0 +1,151 @@
+"""One Asterisk instance of the lab: its files, its process, and eyes on it."""
+
+import asyncio
+import secrets
+import shutil
+import socket
+from pathlib import Path
+
+from tests.peers.lab.config import COPIED, Folders, Instance, Login, files
+from tests.peers.lab.manager import Manager
+from tests.peers.lab.place import LabError
+from tests.peers.lab.process import Child, Ledger
+from tests.peers.lab.root import modules_folder
+
+BOOT_S = 40.0
+LAB_LOGIN = "lab-eyes"
+
+
+def new_secret() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def free_or_raise(kind: socket.SocketKind, ip: str, port: int, what: str) -> None:
+    """Raises LabError when somebody else has the address."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ip, port))
+        except OSError as error:
+            protocol = "tcp" if kind == socket.SOCK_STREAM else "udp"
+            raise LabError(
+                f"{what} needs {protocol} {ip}:{port}, which is taken ({error.strerror}); "
+                f"see who has it with: ss -lnp src {ip}"
+            ) from None
+
+
+class Asterisk:
+    """Start it, look at it, stop it. `root` is the folder of tests.peers.lab.root."""
+
+    def __init__(self, instance: Instance, root: Path, run: str, ledger: Ledger, logs: Path) -> None:
+        self.instance = instance
+        self.root = root
+        self.ledger = ledger
+        self.logs = logs
+        self.folder = Path("/lab", run, instance.name)  # as Asterisk sees it
+        self.child: Child | None = None
+        eyes = [login for login in instance.logins if login.name == LAB_LOGIN]
+        if not eyes:
+            raise LabError(f"{instance.name}: among the logins there must be one of the name {LAB_LOGIN}")
+        self.manager = Manager(instance.ip, instance.manager_port, eyes[0])
+
+    def _outside(self, path: str | Path) -> Path:
+        return self.root / str(path).lstrip("/")
+
+    def write(self) -> None:
+        """Write its files anew; nothing of an earlier run stays."""
+        base = self._outside(self.folder)
+        shutil.rmtree(base, ignore_errors=True)
+        for name in ("etc", "run", "log/h323", "db", "cache", "keys/keys", "spool/outgoing", "spool/tmp"):
+            (base / name).mkdir(parents=True)
+        base.chmod(0o700)
+        folders = Folders(f"{self.folder}/etc", str(self.folder), modules_folder(self.root))
+        for name, text in files(self.instance, folders).items():
+            (base / "etc" / name).write_text(text)
+        for name in COPIED:
+            packaged = self.root / "etc/asterisk" / name
+            if packaged.exists():
+                shutil.copyfile(packaged, base / "etc" / name)
+
+    async def start(self) -> None:
+        """Returns when it has booted and answers. Raises LabError with the end of its log."""
+        one = self.instance
+        free_or_raise(socket.SOCK_DGRAM, one.ip, one.sip_port, one.name)
+        for port in (one.sip_port, one.manager_port, one.h323_port):
+            free_or_raise(socket.SOCK_STREAM, one.ip, port, one.name)
+        self.write()
+        log = self.logs / f"asterisk-{one.name}.log"
+        command = ("chroot", str(self.root), "/usr/sbin/asterisk", "-f", "-C", f"{self.folder}/etc/asterisk.conf")
+        self.child = self.ledger.start(f"asterisk-{one.name}", command, log)
+        try:
+            async with asyncio.timeout(BOOT_S):
+                while not await self._listens():
+                    if not self.child.alive:
+                        raise LabError(f"{one.name} ended while starting:\n{tail(log)}")
+                    await asyncio.sleep(0.05)
+                # the manager answers long before the dialplan is there; this event says that all of it is
+                await self.manager.events.until(
+                    "boot", lambda: any(one["Event"] == "FullyBooted" for one in self.manager.events), BOOT_S
+                )
+                while not await self._h323_listens():
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise LabError(f"{one.name} was not up within {BOOT_S:g} s:\n{tail(log)}") from None
+
+    async def _listens(self) -> bool:
+        try:
+            await self.manager.open()
+        except OSError:
+            return False
+        return True
+
+    async def _h323_listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(self.instance.ip, self.instance.h323_port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def play_tones(self) -> None:
+        """Put a tone into the conference of every codec, so that a caller hears something."""
+        for codec in self.instance.codecs:
+            await self.manager.ask(
+                "Originate",
+                Channel="Local/s@tone/n",
+                Application="ConfBridge",
+                Data=f"{codec},main,guest",
+                Async="true",
+            )
+        wanted = len(self.instance.codecs)
+        await self.manager.events.until(
+            f"the tones of {self.instance.name}",
+            lambda: sum(one["Event"] == "ConfbridgeJoin" for one in self.manager.events) >= wanted,
+            10.0,
+        )
+
+    async def set_ringing(self, codec: str, on: bool) -> None:
+        """Let a codec ring, or answer what rings there."""
+        await self.manager.ask("Setvar", Variable=f"RINGS_{codec}", Value="yes" if on else "no")
+
+    async def stop(self) -> None:
+        await self.manager.close()
+        if self.child is not None:
+            await asyncio.to_thread(self.child.stop)
+        full = self._outside(self.folder) / "log" / "full"
+        if full.exists():
+            shutil.copyfile(full, self.logs / f"asterisk-{self.instance.name}-full.log")
+        shutil.rmtree(self._outside(self.folder), ignore_errors=True)
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return "(no log)"
+
+
+def eyes() -> Login:
+    """A login of the lab's own, with a new secret."""
+    return Login(LAB_LOGIN, new_secret())
