@@ -63,7 +63,7 @@ class Asterisk:
         folders = Folders(f"{self.folder}/etc", str(self.folder), modules_folder(self.root))
         for name, text in files(self.instance, folders).items():
             (base / "etc" / name).write_text(text)
-        for name in COPIED:
+        for name in COPIED.split():
             packaged = self.root / "etc/asterisk" / name
             if packaged.exists():
                 shutil.copyfile(packaged, base / "etc" / name)
@@ -89,6 +89,8 @@ class Asterisk:
                     "boot", lambda: any(one["Event"] == "FullyBooted" for one in self.manager.events), BOOT_S
                 )
                 while not await self._h323_listens():
+                    if not self.child.alive:
+                        raise LabError(f"{one.name} ended while starting:\n{tail(log)}")
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise LabError(f"{one.name} was not up within {BOOT_S:g} s:\n{tail(log)}") from None

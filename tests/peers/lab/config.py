@@ -28,12 +28,12 @@ UNUSED = """
     res_realtime res_resolver_unbound res_smdi res_snmp res_speech_aeap res_stasis_broadcast
     res_stasis_mailbox res_statsd
     res_stir_shaken res_stun_monitor res_websocket_client res_xmpp
-""".split()
+"""
 
 COPIED = (
     "acl.conf ccss.conf cdr.conf cel.conf cli_aliases.conf codecs.conf dsp.conf features.conf indications.conf "
     "musiconhold.conf pjproject.conf sorcery.conf stasis.conf udptl.conf"
-).split()
+)
 """Files of the package that Asterisk wants to see and that hold nothing of ours."""
 
 EMPTY = ("websocket_client.conf", "res_http_media_cache.conf", "http.conf", "ari.conf")
@@ -118,7 +118,7 @@ def _asterisk(instance: Instance, folders: Folders) -> str:
 
 
 def _modules() -> str:
-    return "[modules]\nautoload = yes\n" + "".join(f"noload = {name}.so\n" for name in UNUSED)
+    return "[modules]\nautoload = yes\n" + "".join(f"noload = {name}.so\n" for name in UNUSED.split())
 
 
 def _logger() -> str:

@@ -9,9 +9,10 @@ from tests.peers.lab.place import LabError
 from tests.peers.lab.watch import Watch
 
 Packet = dict[str, str]
-KEPT = frozenset(
-    "FullyBooted Newchannel Hangup ConfbridgeJoin ConfbridgeLeave ConfbridgeTalking Newstate DialBegin DialEnd OriginateResponse".split()
-)
+KEPT = {
+    *("FullyBooted", "Newchannel", "Newstate", "Hangup", "DialBegin", "DialEnd", "OriginateResponse"),
+    *("ConfbridgeJoin", "ConfbridgeLeave", "ConfbridgeTalking"),
+}
 READ_S = 10.0
 
 

@@ -20,6 +20,7 @@ from tests.peers.lab.place import LabError, Lock, lab_folder, need, search_path
 SUITES = ("sid", "bullseye")
 PACKAGES = ("asterisk", "asterisk-ooh323")
 BUILDING = "asterisk-root.building"  # lies beside the folder while it is built: a folder with it is a broken build
+SOURCE = re.compile(r"^(?:deb[ \t]+(?:\[[^\]]*\][ \t]*)?|URIs:[ \t]*)(https?://\S+)", re.MULTILINE)
 
 Say = Callable[[str], None]
 
@@ -30,7 +31,7 @@ def asterisk_root() -> Path:
 
 def modules_folder(root: Path) -> str:
     """Where the modules are, as seen from inside: it differs between suites and architectures."""
-    for found in sorted(root.glob("usr/lib/*/asterisk/modules")) + [root / "usr/lib/asterisk/modules"]:
+    for found in [*sorted(root.glob("usr/lib/*/asterisk/modules")), root / "usr/lib/asterisk/modules"]:
         if (found / "chan_ooh323.so").exists():
             return "/" + str(found.relative_to(root))
     raise LabError(f"{root} has no chan_ooh323.so; remove that folder and build it again")
@@ -44,9 +45,8 @@ def mirrors(sources: Path = Path("/etc/apt")) -> list[str]:
     for file in files:
         if file.suffix not in (".list", ".sources") or not file.is_file():
             continue
-        for line in file.read_text(errors="replace").splitlines():
-            if match := re.match(r"(?:deb\s+(?:\[[^\]]*\]\s*)?|URIs:\s*)(https?://\S+)", line.strip()):
-                found.append(match[1].rstrip("/"))
+        text = file.read_text(errors="replace")
+        found.extend(match[1].rstrip("/") for match in SOURCE.finditer(text))
     debian = [uri for uri in dict.fromkeys(found) if uri == named or uri.endswith("/debian")]
     return debian or [uri for uri in dict.fromkeys(found) if "security" not in uri]
 
