@@ -273,6 +273,15 @@ async def address_owners(session: AsyncSession, keys: Collection[str]) -> dict[s
     return owners
 
 
+async def endpoint_sites(session: AsyncSession, names: Collection[str]) -> dict[str, str]:
+    """Endpoint name -> code of its site, for those of these names that are taken."""
+    sites: dict[str, str] = {}
+    for some in _slices(sorted(names)):
+        query = select(Endpoint.name, Site.code).join(Site).where(col(Endpoint.name).in_(some))
+        sites |= {name: code for name, code in await session.exec(query)}
+    return sites
+
+
 # --- what the face changes ------------------------------------------------------------------------------------------
 
 

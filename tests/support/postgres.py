@@ -55,9 +55,9 @@ def server() -> Iterator[str]:
     process = None
     try:
         data = str(folder / "data")
+        encoding = ["-E", "UTF8", "--locale=C.UTF-8"]
         made = subprocess.run(
-            [*command, str(bin_dir / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
-            + ["-E", "UTF8", "--locale=C.UTF-8"],
+            [*command, str(bin_dir / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", *encoding],
             capture_output=True,
             text=True,
             cwd="/",
