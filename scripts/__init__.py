@@ -1,0 +1,1 @@
+"""Words of the Makefile that need more than one line."""
