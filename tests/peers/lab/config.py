@@ -172,7 +172,6 @@ rtp_timeout = 15
 rewrite_contact = no
 force_rport = yes
 dtmf_mode = auto
-from_user = {instance.name}
 from_domain = {instance.ip}
 
 ; every party of the lab is one of these two, told by where it calls from

@@ -145,14 +145,7 @@ class Endpoint:
                 body = (await reader.readexactly(length + 1))[:-1]
             except (asyncio.IncompleteReadError, ConnectionError):
                 return
-            try:
-                fact = json.loads(body)
-            except ValueError:
-                # 1.0.0 forgets the closing brace of a report with statistics
-                try:
-                    fact = json.loads(body + b"}")
-                except ValueError:
-                    continue
+            fact = json.loads(body)
             self._take(fact)
 
     def _take(self, fact: dict[str, object]) -> None:

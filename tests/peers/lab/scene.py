@@ -22,8 +22,8 @@ ROOM = "9001"
 STARTED_TOGETHER = 8  # processes of the lab that start at the same time, on two cores
 
 
-class Province:
-    """Everything that can be called, with its secrets. Made by `running_province`."""
+class Scene:
+    """Everything that can be called, with its secrets. Made by `running_lab`."""
 
     def __init__(self, run: str, rows: list[SiteRow], root: Path, logs: Path, scratch: Path, ledger: Ledger) -> None:
         self.rows = rows
@@ -55,6 +55,10 @@ class Province:
         return (self.main, self.room, self.codecs)
 
     @property
+    def everything(self) -> list[Asterisk | Endpoint]:
+        return [*self.asterisks, *self.endpoints.values(), self.guest]
+
+    @property
     def room_address(self) -> str:
         return f"sip:{ROOM}@{PROVINCE_IP}:5060"
 
@@ -66,22 +70,22 @@ class Province:
                 await one.start()
 
         async with asyncio.TaskGroup() as group:
-            for one in (*self.asterisks, *self.endpoints.values(), self.guest):
+            for one in self.everything:
                 group.create_task(start(one))
         await self.codecs.play_tones()
 
     async def stop(self) -> None:
         """End everything that was started. Raises nothing that would keep the rest running."""
-        for one in (*self.endpoints.values(), self.guest, *self.asterisks):
+        for one in self.everything:
             with contextlib.suppress(Exception):
                 await one.stop()
         self.ledger.stop_all()
 
 
 @contextlib.asynccontextmanager
-async def running_province(
+async def running_lab(
     rows: list[SiteRow], run: str = "province", say: Callable[[str], None] = print
-) -> AsyncIterator[Province]:
+) -> AsyncIterator[Scene]:
     """The lab, started; ended when the block is left, however it is left.
 
     Raises LabError when a program is missing, an address is taken or another run goes on.
@@ -98,7 +102,7 @@ async def running_province(
         for stale in (folder / "logs", folder / "scratch"):
             shutil.rmtree(stale, ignore_errors=True)
         (folder / "logs").mkdir(parents=True)
-        lab = Province(run, rows, root, folder / "logs", folder / "scratch", ledger)
+        lab = Scene(run, rows, root, folder / "logs", folder / "scratch", ledger)
         try:
             await lab.start()
             yield lab
