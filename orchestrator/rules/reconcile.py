@@ -48,6 +48,7 @@ class Call:
     missing_since: datetime | None = None  # up, and not in the roster, since then
     coming_down: Why | None = None
     ordered_down_at: datetime | None = None
+    first_ordered_down_at: datetime | None = None
 
     @property
     def is_up(self) -> bool:
@@ -273,6 +274,7 @@ def coming_down(track: Track, why: Why, now: datetime) -> None:
     if track.call is not None:
         track.call.coming_down = track.call.coming_down or why
         track.call.ordered_down_at = now
+        track.call.first_ordered_down_at = track.call.first_ordered_down_at or now
         if may(LEG, track.call.state, LegState.CLEARING):  # type: ignore[arg-type]
             track.call.state = LegState.CLEARING
 
@@ -309,6 +311,13 @@ def cleared(
             case NextTry() as pending:
                 track.pending = pending
     return ended
+
+
+def never_placed(track: Track, now: datetime) -> None:
+    """The planned call was never placed: place it again by the same rung, now."""
+    if track.call is not None:
+        track.pending = NextTry(now, track.call.rung)
+        track.call = None
 
 
 def fresh(track: Track) -> None:

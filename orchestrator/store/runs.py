@@ -80,6 +80,8 @@ class Participant(SQLModel, table=True):
     raw: str = ""  # the device's own words for it
     in_since: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     next_try_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    stopped_why: str = ""  # why it is not dialed again
+    forgotten: int = 0  # how many of its first legs no longer count for redialing
 
 
 class Leg(SQLModel, table=True):
@@ -99,6 +101,8 @@ class Leg(SQLModel, table=True):
     cause: str = ""
     side: str = ""
     raw: str = ""
+    coming_down: str = ""  # why we bring it down (rules.reconcile.Why)
+    barred: bool = False  # this way is not to be tried again in this run
     planned_at: datetime = Field(sa_column=_instant())
     dialed_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     connected_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))

@@ -1,0 +1,199 @@
+"""One live session per device, and the road from its events to the runs they concern."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain, repeat
+from typing import Protocol
+
+import structlog
+
+from adapters import (
+    AdapterError,
+    Address,
+    BridgeAdapter,
+    Capability,
+    ConferenceEnded,
+    Control,
+    EndpointAdapter,
+    Event,
+    LoginRefused,
+    MemberChanged,
+    MemberJoined,
+    MemberLeft,
+    SessionGone,
+    SessionReady,
+)
+from orchestrator.keys import Keys
+from orchestrator.rules.tag import LegName
+from orchestrator.store.inventory import Bridge
+
+log = structlog.get_logger(__name__)
+
+Inbox = Callable[[Event], None]
+_BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Hands(Protocol):
+    """Makes adapters; given by the composition root, so that the mind names no family."""
+
+    def endpoint(self, family: str, control: Control) -> EndpointAdapter: ...
+
+    def bridge(self, family: str, control: Control) -> BridgeAdapter: ...
+
+    def bridge_capabilities(self, family: str) -> frozenset[Capability]: ...
+
+    @property
+    def dialing_families(self) -> frozenset[str]: ...
+
+
+@dataclass(slots=True)
+class _BridgeSession:
+    adapter: BridgeAdapter
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    opened: bool = False
+    up: bool = False
+    reopening: asyncio.Task[None] | None = None
+
+
+class Desk:
+    """Holds the sessions; `take` is the sink every adapter is built with."""
+
+    def __init__(self, keys: Keys, now: Callable[[], datetime]) -> None:
+        self.hands: Hands  # set by the composition root before the first use
+        self._keys = keys
+        self._now = now
+        self._bridges: dict[str, _BridgeSession] = {}
+        self._callers: dict[Address, EndpointAdapter] = {}
+        self._runs: dict[int, Inbox] = {}
+        self._rooms: dict[tuple[str, str], dict[int, Inbox]] = {}
+
+    # --- who hears what ------------------------------------------------------------------
+
+    def listen(self, run_id: int, inbox: Inbox, rooms: list[tuple[str, str]]) -> None:
+        """Bring a run the events of its legs, of `rooms` (bridge name, number) and their sessions."""
+        self._runs[run_id] = inbox
+        for room in rooms:
+            self._rooms.setdefault(room, {})[run_id] = inbox
+
+    def stop_listening(self, run_id: int) -> None:
+        """Bring the run nothing more. Safe to repeat."""
+        self._runs.pop(run_id, None)
+        for room, inboxes in list(self._rooms.items()):
+            inboxes.pop(run_id, None)
+            if not inboxes:
+                del self._rooms[room]
+
+    def take(self, event: Event) -> None:
+        """The sink of all adapters."""
+        match event:
+            case MemberJoined() | MemberLeft() | MemberChanged() | ConferenceEnded():
+                for inbox in list(self._rooms.get((event.device, event.conference), {}).values()):
+                    inbox(event)
+            case SessionGone() | SessionReady():
+                self._session_changed(event)
+            case _:
+                name = LegName.find(event.leg)
+                if name is not None and name.run in self._runs:
+                    self._runs[name.run](event)
+
+    def _session_changed(self, event: SessionGone | SessionReady) -> None:
+        session = self._bridges.get(event.device)
+        if session is not None:
+            session.up = isinstance(event, SessionReady)
+        told: set[int] = set()
+        for (device, _), inboxes in list(self._rooms.items()):
+            if device == event.device:
+                for run_id, inbox in list(inboxes.items()):
+                    if run_id not in told:
+                        told.add(run_id)
+                        inbox(event)
+
+    # --- bridges -------------------------------------------------------------------------
+
+    def bridge(self, row: Bridge) -> BridgeAdapter:
+        """The adapter of a bridge, opened or not: enough to ask what it can do and to `expect`."""
+        session = self._bridges.get(row.name)
+        if session is None:
+            control = Control(
+                name=row.name,
+                host=row.control_host,
+                port=row.control_port,
+                username=row.control_username,
+                secret=self._keys.unseal(row.control_secret, row.name) if row.control_secret else "",
+                settings={**row.settings, "conference_address": row.conference_address, "ports": row.ports},
+            )
+            session = self._bridges[row.name] = _BridgeSession(self.hands.bridge(row.family, control))
+        return session.adapter
+
+    def is_up(self, bridge: str) -> bool:
+        """Whether the bridge's control session is up at this moment."""
+        session = self._bridges.get(bridge)
+        return session is not None and session.up
+
+    async def open_bridge(self, row: Bridge) -> BridgeAdapter:
+        """The bridge's adapter with its session open.
+
+        Raises what `open` raises; then the desk goes on trying by itself, and SessionReady
+        tells of success. A refused log-in is not repeated until somebody asks again.
+        """
+        adapter = self.bridge(row)
+        session = self._bridges[row.name]
+        async with session.lock:
+            if not session.opened:
+                try:
+                    await adapter.open()
+                except LoginRefused:
+                    raise
+                except AdapterError:
+                    self._keep_opening(row, session)
+                    raise
+                session.opened = session.up = True
+        return adapter
+
+    def _keep_opening(self, row: Bridge, session: _BridgeSession) -> None:
+        if session.reopening is None or session.reopening.done():
+            session.reopening = asyncio.create_task(self._reopen(row, session))
+
+    async def _reopen(self, row: Bridge, session: _BridgeSession) -> None:
+        for wait_s in chain(_BACK_OFF_S, repeat(_BACK_OFF_S[-1])):
+            await asyncio.sleep(wait_s)
+            async with session.lock:
+                if session.opened:
+                    return
+                try:
+                    await session.adapter.open()
+                except LoginRefused as error:
+                    log.error("bridge-login-refused", bridge=row.name, why=error.why)
+                    return
+                except AdapterError:
+                    continue
+                session.opened = True
+            self.take(SessionReady(row.name, self._now()))
+            return
+
+    async def forget_bridge(self, name: str) -> None:
+        """Close and forget a bridge whose inventory entry changed; the next use opens it anew."""
+        session = self._bridges.pop(name, None)
+        if session is not None:
+            if session.reopening is not None:
+                session.reopening.cancel()
+            await session.adapter.close()
+
+    # --- endpoints -----------------------------------------------------------------------
+
+    def caller(self, near: Address) -> EndpointAdapter:
+        """The adapter that makes calls for `near` by SIP third-party call control."""
+        adapter = self._callers.get(near)
+        if adapter is None:
+            adapter = self._callers[near] = self.hands.endpoint("sip", Control(name=str(near), addresses=(near,)))
+        return adapter
+
+    async def close(self) -> None:
+        """Close all sessions; calls stay as they are."""
+        for name in list(self._bridges):
+            await self.forget_bridge(name)
+        for adapter in self._callers.values():
+            await adapter.close()
+        self._callers.clear()
