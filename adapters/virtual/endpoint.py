@@ -1,0 +1,210 @@
+"""A virtual endpoint: follows its behavior, one call at a time, and counts what happens to it.
+
+It knows nothing of SIP: calls reach it as lines (`exchange.Line`). A call that comes in
+while another is up is refused as busy and counted in `doubles`: a test proves with it that
+nobody was rung twice.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from adapters.values import Address
+from adapters.virtual.behavior import Act, Attempt, Behavior
+from adapters.virtual.exchange import Line
+
+BUSY = 486
+
+Dialer = Callable[["Endpoint", Address], Line]
+"""Places a call for an endpoint; the endpoint is the line's listener."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened to one endpoint since it was built.
+
+    `rings` counts calls offered to it (also those refused or not replied to), `doubles`
+    those that came while another call was there, `most_calls` how many it had at once.
+    """
+
+    rings: int = 0
+    answers: int = 0
+    refusals: int = 0
+    doubles: int = 0
+    hang_ups: int = 0
+    most_calls: int = 0
+
+
+class _Call:
+    """One call of the endpoint and the timers of its script."""
+
+    __slots__ = ("attempt", "line", "timers", "up")
+
+    def __init__(self, line: Line, attempt: Attempt) -> None:
+        self.line = line
+        self.attempt = attempt
+        self.up = False
+        self.timers: list[asyncio.TimerHandle] = []
+
+    def still(self) -> None:
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()
+
+
+class Endpoint:
+    """One virtual codec: where it is, how it behaves, what it has on the line."""
+
+    __slots__ = ("_back", "_calls", "_dial", "_lines", "addresses", "behavior", "dead", "name", "tally")
+
+    def __init__(self, name: str, behavior: Behavior, dial: Dialer | None = None) -> None:
+        self.name = name
+        self.behavior = behavior
+        self.addresses: tuple[Address, ...] = ()
+        self.dead = False
+        self.tally = Tally()
+        self._dial = dial
+        self._calls: dict[str, _Call] = {}
+        self._lines = 0
+        self._back: asyncio.TimerHandle | None = None
+
+    # ---- what others ask ----
+
+    @property
+    def calls(self) -> int:
+        """How many calls it has: ringing or up."""
+        return len(self._calls)
+
+    @property
+    def calls_up(self) -> int:
+        return sum(call.up for call in self._calls.values())
+
+    def hears(self) -> bool:
+        return not self.dead
+
+    # ---- calls that come in ----
+
+    def offered(self, line: Line) -> bool:
+        if self.dead:
+            return False
+        tally = self.tally
+        attempt = self.behavior.attempt(self._lines)
+        tally.rings += 1
+        if self._calls:
+            tally.doubles += 1
+            tally.most_calls = max(tally.most_calls, len(self._calls) + 1)
+            line.reject(BUSY)
+            return True
+        self._lines += 1
+        if not attempt.responds:
+            return False
+        self._take(line, attempt)
+        now = asyncio.get_running_loop().time()
+        self._follow(self._calls[line.key], attempt.before_answer(now))
+        return True
+
+    def _take(self, line: Line, attempt: Attempt) -> _Call:
+        line.listener = self
+        call = self._calls[line.key] = _Call(line, attempt)
+        self.tally.most_calls = max(self.tally.most_calls, len(self._calls))
+        return call
+
+    def _follow(self, call: _Call, acts: Iterator[tuple[float, Act]]) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for at, act in acts:
+            if at <= now:
+                self._do(call, act)
+            else:
+                call.timers.append(loop.call_at(at, self._do, call, act))
+
+    def _do(self, call: _Call, act: Act) -> None:
+        if act is Act.COME_BACK:
+            self.come_back()
+        elif call.line.over or call.line.key not in self._calls:
+            return
+        elif act is Act.RING:
+            call.line.ringing()
+        elif act is Act.ANSWER:
+            self.tally.answers += 1
+            call.line.answer()
+            now = asyncio.get_running_loop().time()
+            self._follow(call, call.attempt.after_answer(now))
+        elif act is Act.REJECT:
+            self.tally.refusals += 1
+            self._leave(call)
+            call.line.reject(call.attempt.code)
+        elif act is Act.HANG_UP:
+            self.tally.hang_ups += 1
+            self._leave(call)
+            call.line.hang_up()
+        elif act is Act.DIE:
+            self.die(call.attempt.back_s)
+
+    def _leave(self, call: _Call) -> None:
+        call.still()
+        self._calls.pop(call.line.key, None)
+
+    # ---- what the other end does (Listener) ----
+
+    def rang(self, line: Line) -> None:
+        pass
+
+    def answered(self, line: Line) -> None:
+        if (call := self._calls.get(line.key)) is not None:
+            call.up = True
+
+    def digit(self, line: Line, digit: str) -> None:
+        pass
+
+    def ended(self, line: Line, code: int) -> None:
+        if (call := self._calls.get(line.key)) is not None:
+            self._leave(call)
+
+    # ---- what people in the room do ----
+
+    def hang_up(self) -> int:
+        """Hang up every call, as with the remote control. Returns how many."""
+        calls = list(self._calls.values())
+        for call in calls:
+            self.tally.hang_ups += 1
+            self._leave(call)
+            call.line.hang_up()
+        return len(calls)
+
+    def die(self, back_s: float | None = None) -> None:
+        """Lose power: calls are forgotten, nothing gets a reply, until `come_back` or `back_s`."""
+        self.dead = True
+        for call in list(self._calls.values()):
+            self._leave(call)
+            call.line.forget()
+        if back_s is not None:
+            self._wake_at(back_s)
+
+    def _wake_at(self, back_s: float) -> None:
+        if self._back is not None:
+            self._back.cancel()
+        self._back = asyncio.get_running_loop().call_later(back_s, self.come_back)
+
+    def come_back(self) -> None:
+        """Power is back: it replies again and knows of no call."""
+        self.dead = False
+        if self._back is not None:
+            self._back.cancel()
+            self._back = None
+
+    def call_by_hand(self, to: Address) -> Line:
+        """Somebody in the room dials `to`. The call stays until one side hangs up."""
+        if self._dial is None:
+            raise ValueError(f"{self.name} has no SIP address to call from")
+        if self.dead:
+            raise ValueError(f"{self.name} is dead; it cannot call anybody")
+        line = self._dial(self, to)
+        self._take(line, Attempt(answers=True))
+        return line
+
+    def close(self) -> None:
+        """Stop every timer; nothing is sent."""
+        for call in self._calls.values():
+            call.still()
+        self.come_back()
