@@ -23,6 +23,7 @@ UNKNOWN = "<unknown>"
 
 Field = tuple[str, str]
 
+_HIDDEN = frozenset({"Secret", "Key", "Digit"})
 _UNSAFE = re.compile(r"[\r\n\x00]")
 
 
@@ -211,10 +212,8 @@ class Action:
         return encode((("Action", self.name), ("ActionID", action_id), *self.headers))
 
     def shown(self) -> str:
-        """One line for a trace: never a key or secret."""
-        return " ".join(
-            [self.name, *(f"{key}={'***' if key in ('Secret', 'Key') else value}" for key, value in self.headers)]
-        )
+        """One line for a trace: never a key, a secret or a digit of a PIN."""
+        return " ".join([self.name, *(f"{key}={'***' if key in _HIDDEN else value}" for key, value in self.headers)])
 
 
 def challenge_key(challenge: str, secret: str) -> str:
