@@ -1,6 +1,7 @@
 """How many set-ups a bridge is asked for at once: a steady pace with a small burst."""
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(slots=True)
@@ -11,7 +12,7 @@ class Pace:
     """
 
     per_s: float | None
-    _paid_until_s: float = 0.0
+    _paid_until_s: float = -inf
 
     def take(self, wanted: int, now_s: float) -> int:
         """How many of `wanted` set-ups may start now; they count as started."""

@@ -1,0 +1,181 @@
+"""Wanted against seen: what is decided for one participant, and what its events change."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from adapters import ClearCause, Cleared, LegState, Member, Side
+from orchestrator.rules import reconcile as rule
+from orchestrator.rules.plan import Rung, Way
+from orchestrator.rules.reconcile import Dial, HangUp, Kind, Scene, Track, Why
+from orchestrator.rules.redial import RedialRules
+from orchestrator.rules.states import ParticipantState
+
+NOW = datetime(2026, 12, 1, 1, 0, tzinfo=UTC)
+RULES = RedialRules()
+LIVE = Scene(dialing=True, closing=False, bridge_session=True, roster_known=True)
+LEG = "dc7f3a-1-1-1"
+OURS = Member("PJSIP/x-1", marks=(LEG,))
+
+
+def later(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def a_track(*ways: Way, kind: Kind = Kind.SITE) -> Track:
+    chosen = ways or (Way.THIRD_PARTY, Way.BRIDGE_DIALS)
+    return Track(1, kind, "qt01", "Unit", 1, tuple(Rung(way, "sip:qt01@192.0.2.1") for way in chosen))
+
+
+def connected(track: Track) -> Track:
+    rule.dialed(track, LEG, 0, NOW)
+    assert rule.progressed(track, LegState.CONNECTED, NOW)
+    return track
+
+
+def test_a_participant_is_dialed_by_its_first_way_once_dialing_is_open() -> None:
+    track = a_track()
+    assert rule.decide(track, replace(LIVE, dialing=False), NOW).intent is None
+    assert rule.decide(track, LIVE, NOW).intent == Dial(0)
+
+
+def test_a_call_under_way_is_not_dialed_again() -> None:
+    track = a_track()
+    rule.dialed(track, LEG, 0, NOW)
+    assert rule.decide(track, LIVE, later(5)).intent is None
+    rule.progressed(track, LegState.RINGING, NOW)
+    assert rule.decide(track, LIVE, later(5)).state is ParticipantState.RINGING
+
+
+def test_without_the_bridge_session_a_way_that_needs_none_is_taken() -> None:
+    cut_off = replace(LIVE, bridge_session=False, roster_known=False)
+    assert rule.decide(a_track(Way.BRIDGE_DIALS, Way.THIRD_PARTY), cut_off, NOW).intent == Dial(1)
+    assert rule.decide(a_track(Way.BRIDGE_DIALS), cut_off, NOW).intent is None
+
+
+def test_a_site_is_in_only_when_both_sides_say_so() -> None:
+    track = connected(a_track())
+    assert rule.decide(track, LIVE, later(1)).state is ParticipantState.HALF_IN
+    rule.seen_in_roster(track, OURS, later(1))
+    assert rule.decide(track, LIVE, later(1)).state is ParticipantState.IN
+    assert (rule.endpoint_evidence(track), rule.bridge_evidence(track, LIVE)) == ("connected", "in")
+
+
+def test_a_bridge_that_cannot_tell_is_unknown_never_guessed() -> None:
+    track = connected(a_track())
+    blind = replace(LIVE, roster_known=False)
+    assert rule.bridge_evidence(track, blind) == "unknown"
+    assert rule.decide(track, blind, later(1)).state is ParticipantState.IN
+
+
+def test_a_call_that_the_roster_never_shows_is_brought_down_and_another_way_tried() -> None:
+    track = connected(a_track())
+    assert rule.decide(track, LIVE, later(LIVE.settle_s - 1)).intent is None
+    assert rule.decide(track, LIVE, later(LIVE.settle_s)).intent == HangUp(LEG, Why.NOT_LET_IN)
+    rule.coming_down(track, Why.NOT_LET_IN, later(20))
+    ended = rule.cleared(track, Cleared(ClearCause.LOCAL, Side.OURS), later(20), RULES, 0.0)
+    assert ended.cause is ClearCause.NOT_ALLOWED
+    assert track.pending is not None
+    assert track.pending.rung == 1
+
+
+def test_leaving_the_roster_starts_the_settling_anew() -> None:
+    track = connected(a_track())
+    rule.seen_in_roster(track, OURS, later(1))
+    rule.admitted(track, later(1))
+    rule.seen_in_roster(track, None, later(100))
+    assert rule.decide(track, LIVE, later(101)) == rule.Decision(
+        ParticipantState.HALF_IN, wake_at=later(100 + LIVE.settle_s)
+    )
+
+
+def test_a_silent_set_up_is_brought_down_when_overdue() -> None:
+    track = a_track()
+    rule.dialed(track, LEG, 0, NOW)
+    overdue = LIVE.ring_s + LIVE.setup_s
+    assert rule.decide(track, LIVE, NOW).wake_at == later(overdue)
+    assert rule.decide(track, LIVE, later(overdue)).intent == HangUp(LEG, Why.OVERDUE)
+
+
+def test_a_call_somebody_placed_by_hand_is_in_and_never_ours_to_dial_or_hang_up() -> None:
+    track = a_track()
+    track.by_hand = Member("PJSIP/x-9", caller="qt01")
+    assert rule.decide(track, LIVE, NOW) == rule.Decision(ParticipantState.IN)
+    closing = replace(LIVE, dialing=False, closing=True)
+    track.state = ParticipantState.IN
+    assert rule.decide(track, closing, NOW).intent is None
+
+
+def test_dialed_is_not_let_in_a_link_counts_after_staying_up() -> None:
+    track = connected(a_track(Way.BRIDGE_DIALS, kind=Kind.ROOM))
+    rule.seen_in_roster(track, OURS, NOW)
+    assert rule.decide(track, LIVE, later(59)).state is ParticipantState.HALF_IN
+    assert rule.decide(track, LIVE, later(60)).state is ParticipantState.IN
+
+
+def test_a_link_counts_at_once_when_the_far_room_shows_it_and_never_when_it_does_not() -> None:
+    track = connected(a_track(Way.BRIDGE_DIALS, kind=Kind.ROOM))
+    track.far_seen = False
+    assert rule.decide(track, LIVE, later(30)).state is ParticipantState.HALF_IN
+    assert rule.decide(track, LIVE, later(60)).intent == HangUp(LEG, Why.NOT_LET_IN)
+    track.far_seen = True
+    assert rule.decide(track, LIVE, later(30)).state is ParticipantState.IN
+
+
+def test_closing_hangs_up_and_repeats_until_the_call_is_gone() -> None:
+    track = connected(a_track())
+    closing = replace(LIVE, dialing=False, closing=True)
+    assert rule.decide(track, closing, NOW).intent == HangUp(LEG, Why.CLOSING)
+    rule.coming_down(track, Why.CLOSING, NOW)
+    assert rule.decide(track, closing, later(1)).intent is None
+    assert rule.decide(track, closing, later(closing.sweep_s)).intent == HangUp(LEG, Why.CLOSING)
+    rule.cleared(track, Cleared(ClearCause.LOCAL, Side.OURS), later(6), RULES, 0.0)
+    assert track.call is None
+    assert track.pending is None
+
+
+def test_who_was_in_at_the_end_is_not_absent() -> None:
+    closing = replace(LIVE, dialing=False, closing=True)
+    track = a_track()
+    track.state = ParticipantState.IN
+    assert rule.decide(track, closing, NOW).state is ParticipantState.IN
+    track.state = ParticipantState.RETRYING
+    assert rule.decide(track, closing, NOW).state is ParticipantState.ABSENT
+
+
+def test_an_operators_hang_up_stops_the_dialing_and_a_redial_resumes_it() -> None:
+    track = connected(a_track())
+    rule.coming_down(track, Why.OPERATOR, NOW)
+    rule.cleared(track, Cleared(ClearCause.LOCAL, Side.OURS), NOW, RULES, 0.0)
+    assert rule.decide(track, LIVE, later(1_000)).state is ParticipantState.STOPPED
+    rule.fresh(track)
+    assert rule.decide(track, LIVE, later(1_000)).intent == Dial(0)
+
+
+def test_events_out_of_order_or_repeated_change_nothing() -> None:
+    track = connected(a_track())
+    assert not rule.progressed(track, LegState.RINGING, later(1))
+    assert not rule.progressed(track, LegState.CONNECTED, later(1))
+    rule.coming_down(track, Why.CLOSING, later(2))
+    assert not rule.progressed(track, LegState.CONNECTED, later(3))
+
+
+def test_what_was_planned_but_never_placed_is_placed_now_by_the_same_way() -> None:
+    track = a_track()
+    rule.dialed(track, LEG, 1, NOW)
+    rule.never_placed(track, later(3))
+    assert rule.decide(track, LIVE, later(3)).intent == Dial(1)
+    assert track.attempts == []
+
+
+@pytest.mark.parametrize("was_in", [True, False])
+def test_redials_count_only_tries_after_it_had_been_in(was_in: bool) -> None:
+    track = a_track()
+    rule.dialed(track, LEG, 0, NOW)
+    if was_in:
+        rule.progressed(track, LegState.CONNECTED, NOW)
+        rule.admitted(track, NOW)
+    rule.cleared(track, Cleared(ClearCause.LOST, Side.NETWORK), later(10), RULES, 0.0)
+    rule.dialed(track, "dc7f3a-1-2-1", 0, later(13))
+    assert (track.tries, track.redials) == (2, int(was_in))
