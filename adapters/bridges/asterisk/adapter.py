@@ -7,7 +7,6 @@ events. Settings, measured facts and quirks: README.md beside this file.
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from adapters.bridges.asterisk import grammar, meaning, profile
 from adapters.bridges.asterisk.call import Call
 from adapters.bridges.asterisk.calls import RINGING, Calls
-from adapters.bridges.asterisk.connection import Connection, Target
+from adapters.bridges.asterisk.connection import Target
+from adapters.bridges.asterisk.digits import Keypad, are_digits
 from adapters.bridges.asterisk.grammar import Action, GrammarError, Packet
 from adapters.bridges.asterisk.meaning import ChannelListed
 from adapters.bridges.asterisk.profile import PACE, Pace
@@ -24,7 +24,7 @@ from adapters.bridges.asterisk.roster import Presence
 from adapters.bridges.asterisk.session import Session
 from adapters.capabilities import Capability
 from adapters.causes import ClearCause, Cleared, Side
-from adapters.errors import AdapterError, LoginRefused, NoFreePorts, OutcomeUnknown, Rejected, SessionLost, Unreachable
+from adapters.errors import AdapterError, LoginRefused, NoFreePorts, OutcomeUnknown, Rejected, SessionLost
 from adapters.events import SessionGone, SessionReady
 from adapters.values import (
     Address,
@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 
 NO_CHANNEL = ("No such channel", "Channel not found")
 DENIED = "Permission denied"
-_DIGITS = re.compile(r"[0-9A-D*#w,]{1,64}", re.ASCII)
 
 
 class AsteriskBridge:
@@ -87,7 +86,7 @@ class AsteriskBridge:
         self._ordering: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._digit_sessions = asyncio.Semaphore(pace.digit_sessions)
+        self._keypad = Keypad(self._session, pace)
 
     # ---- the session
 
@@ -313,34 +312,10 @@ class AsteriskBridge:
     async def send_digits(self, leg: str, digits: str) -> None:
         self._check(leg, "send_digits", "leg name")
         self._check_digits(digits, "send_digits")
-        async with self._digit_sessions:
-            try:
-                connection = await self._digit_connection()
-            except Unreachable:
-                await self._play(self._session, leg, digits)
-                return
-            try:
-                await self._play(connection, leg, digits)
-            finally:
-                await connection.close()
-
-    async def _digit_connection(self) -> Connection:
-        return await Connection.open(
-            self._session.target,
-            events="off",
-            deadline_s=self._pace.open_s,
-            on_event=lambda packet: None,
-            trace=self._session.trace,
-        )
-
-    async def _play(self, over: Connection | Session, leg: str, digits: str) -> None:
-        for digit in digits:
-            if digit in "w,":
-                await asyncio.sleep(self._pace.digit_pause_s)
-                continue
-            action = grammar.play_digit(leg, digit, self._pace.digit_ms)
-            await over.ask(action, "send_digits", self._pace.order_s, changes=True)
-            await asyncio.sleep(self._pace.digit_gap_s)
+        try:
+            await self._keypad.press(leg, digits)
+        except Rejected as error:
+            raise self._rejected("send_digits", f"leg {leg!r}: {error.why}") from None
 
     def _after_connected(self, call: Call) -> None:
         if call.digits:
@@ -470,7 +445,7 @@ class AsteriskBridge:
         target = self._session.target
         why = (
             f"{target.place}: AMI user {target.username!r} may not {action.name}:"
-            " manager.conf must give it read = call and write = call,reporting,originate"
+            " manager.conf must give it read = system,call and write = call,reporting,originate"
         )
         kind: type[AdapterError] = LoginRefused if verb == "open" else Rejected
         return kind(self._control.name, verb, why, error.trace)
@@ -483,7 +458,7 @@ class AsteriskBridge:
             raise self._rejected(verb, f"{what} {text!r} must be 1 to 64 letters, digits, dots, dashes or underscores")
 
     def _check_digits(self, digits: str, verb: str) -> None:
-        if not _DIGITS.fullmatch(digits):
+        if not are_digits(digits):
             raise self._rejected(verb, "the digits hold something other than 0-9 A-D * # (w or , for a pause)")
 
     def _check_ports(self, verb: str) -> None:

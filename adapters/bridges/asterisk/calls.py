@@ -123,7 +123,7 @@ class Calls:
             call.answered = call.alive = True
         else:
             call.failed = meaning.reason or 0
-            self.doubt(call, self._pace.settle_s)
+            self.doubt(call, self._pace.settle_s if call.channel else self._pace.no_channel_s)
 
     def listed(self, seen: ChannelListed, *, quiet: bool = False) -> None:
         """Bring a call up to what CoreShowChannels shows of it; `quiet` tells nobody."""

@@ -99,7 +99,9 @@ class Connection:
                 await connection._log_in(events, deadline_s)
                 return connection
         except TimeoutError:
-            stage = "no connection" if connection is None else "connected, but no login"
+            stage = "no connection"
+            if connection is not None:
+                stage = "no answer to our login" if connection.greeted else f"no {grammar.GREETING!r} greeting"
             why = unreachable(f"{stage} within {deadline_s:g} s")
         except OSError as error:
             why = unreachable(error.strerror or str(error) or type(error).__name__)
@@ -267,6 +269,11 @@ class Connection:
     def _answer(pending: _Pending) -> None:
         if not pending.reply.done():
             pending.reply.set_result(pending.packets)
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the other side has said what it is."""
+        return self._greeted.done()
 
     @property
     def skipped(self) -> int:

@@ -23,6 +23,8 @@ class Pace:
 
     open_s: float = 5.0
     """Connection, greeting and login together; a refused login takes Asterisk one second."""
+    boot_s: float = 5.0
+    """The manager answers before the dialplan is there; how long to wait for FullyBooted."""
     order_s: float = 5.0
     list_s: float = 15.0
     ping_every_s: float = 15.0
@@ -31,13 +33,15 @@ class Pace:
     retry_most_s: float = 15.0
     settle_s: float = 1.5
     """How long a verdict may lag: a failed Originate comes before or after its Hangup."""
+    no_channel_s: float = 0.2
+    """The same for an Originate that failed before a channel was seen."""
     overdue_s: float = 10.0
     """Beyond the ring time: a call that nothing was heard of is looked for."""
     digit_ms: int = 160
     digit_gap_s: float = 0.1
     digit_pause_s: float = 0.5
     digit_sessions: int = 8
-    """PlayDTMF holds its AMI session for the length of the tone, so digits get sessions of their own."""
+    """How many extra AMI sessions digits may take at a time."""
 
 
 PACE = Pace()

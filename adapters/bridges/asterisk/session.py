@@ -5,8 +5,10 @@ itself: a wrong secret, repeated, locks people out.
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from adapters.bridges.asterisk import grammar
 from adapters.bridges.asterisk.connection import Connection, Target
@@ -15,8 +17,10 @@ from adapters.bridges.asterisk.profile import Pace
 from adapters.errors import AdapterError, LoginRefused, SessionLost, Unreachable
 from adapters.trace import Trace
 
-EVENT_CLASSES = "call"
-"""ConfBridge, channel and Originate events are of this class; everything else is noise here."""
+log = logging.getLogger(__name__)
+
+EVENT_CLASSES = "system,call"
+"""`call` has the ConfBridge, channel and Originate events, `system` has FullyBooted; the rest is noise here."""
 
 
 class Session:
@@ -110,17 +114,35 @@ class Session:
 
     async def _connect(self) -> Connection:
         self._last_error = None
+        booted = asyncio.get_running_loop().create_future()
+
+        def hear(packet: Packet) -> None:
+            if packet.name == "FullyBooted" and not booted.done():
+                booted.set_result(None)
+            self._on_event(packet)
+
         try:
-            return await Connection.open(
+            connection = await Connection.open(
                 self.target,
                 events=EVENT_CLASSES,
                 deadline_s=self._pace.open_s,
-                on_event=self._on_event,
+                on_event=hear,
                 trace=self.trace,
             )
         except AdapterError as error:
             self._last_error = error
             raise
+        # The event follows the login at once, or comes when the bridge has started. Dialing before
+        # that fails; an AMI user that does not read `system` never hears it.
+        either: set[asyncio.Future[Any]] = {booted, connection.ended}
+        try:
+            await asyncio.wait(either, timeout=self._pace.boot_s, return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            await connection.close()
+            raise
+        if not booted.done():
+            log.warning("no FullyBooted heard", extra={"device": self.target.device, "wants": "read = system,call"})
+        return connection
 
     async def _discard(self) -> None:
         connection, self._connection = self._connection, None
