@@ -58,6 +58,12 @@ class Lock:
         file.flush()
         self._file = file
 
+    def fileno(self) -> int:
+        """For children that must keep the lock should we be killed (pass_fds). Raises ValueError when not taken."""
+        if self._file is None:
+            raise ValueError(f"{self.what} is not held")
+        return self._file.fileno()
+
     def release(self) -> None:
         if self._file is not None:
             self._file.close()

@@ -81,13 +81,13 @@ def ensure_root(say: Say = print) -> Path:
     lock.take(wait=True)
     try:
         if not complete(root):
-            _build(root, say)
+            _build(root, say, lock)
         return root
     finally:
         lock.release()
 
 
-def _build(root: Path, say: Say) -> None:
+def _build(root: Path, say: Say, lock: Lock) -> None:
     need("debootstrap", "chroot")
     candidates = mirrors()
     if not candidates:
@@ -102,7 +102,7 @@ def _build(root: Path, say: Say) -> None:
             root.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()
             say(f"lab: building Asterisk from {suite} in {root} (one to two minutes, once)")
-            trouble = _try(root, suite, mirror, say)
+            trouble = _try(root, suite, mirror, say, lock)
             if trouble is None:
                 marker.unlink()
                 say(f"lab: ready, {_version(root)}")
@@ -114,7 +114,7 @@ def _build(root: Path, say: Say) -> None:
     raise LabError("no Asterisk with H.323 could be built; tried " + "; ".join(troubles))
 
 
-def _try(root: Path, suite: str, mirror: str, say: Say) -> str | None:
+def _try(root: Path, suite: str, mirror: str, say: Say, lock: Lock) -> str | None:
     """Build from one suite; returns what went wrong, None when nothing did."""
     log = lab_folder() / f"build-{suite}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,16 @@ def _try(root: Path, suite: str, mirror: str, say: Say) -> str | None:
     def run(what: str, *command: str) -> str | None:
         say(f"lab:   {what}")
         with log.open("ab") as out:
-            done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
+            # a step that outlives us keeps the lock: nobody builds over it
+            done = subprocess.run(
+                command,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                check=False,
+                pass_fds=(lock.fileno(),),
+            )
         if done.returncode == 0:
             return None
         tail = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
