@@ -1,0 +1,397 @@
+"""SIP messages: tolerant in what it takes, strict in what it believes.
+
+Taken as it comes: compact names, folded lines, bare LF, `Name:value`, any order, several
+Vias, header and body bytes that are not UTF-8 (RFC 3261 sections 7 and 25, RFC 4475).
+Believed only when it holds: one From, To, Call-ID and CSeq; CSeq below 2**31 and its method
+the request's; a Content-Length that fits (sections 8.1.1 and 18.3). What is not believed
+raises `Malformed`, which carries the request when a 400 can still be sent to somebody.
+"""
+
+import re
+from collections.abc import Iterable
+
+Headers = dict[str, list[str]]
+"""Lower-case full header name -> its values, in the order they stood."""
+
+MAX_HEAD = 32_768
+MAX_BODY = 262_144
+MAX_LINES = 256
+
+_COMPACT = {
+    "a": "accept-contact",
+    "b": "referred-by",
+    "c": "content-type",
+    "e": "content-encoding",
+    "f": "from",
+    "i": "call-id",
+    "k": "supported",
+    "l": "content-length",
+    "m": "contact",
+    "o": "event",
+    "r": "refer-to",
+    "s": "subject",
+    "t": "to",
+    "u": "allow-events",
+    "v": "via",
+    "x": "session-expires",
+}
+_SPELLING = {
+    "call-id": "Call-ID",
+    "cseq": "CSeq",
+    "www-authenticate": "WWW-Authenticate",
+    "mime-version": "MIME-Version",
+}
+_USUAL = (
+    "Via|From|To|Call-ID|CSeq|Contact|Max-Forwards|Content-Length|Content-Type|Allow|Supported|Require|User-Agent|"
+    "Server|Route|Record-Route|Expires|Date|Accept|Authorization|Proxy-Authorization|WWW-Authenticate|"
+    "Proxy-Authenticate|Reason|Warning|Allow-Events|Session-Expires|Min-SE|Timestamp|Retry-After|Event|"
+    "Subscription-State|Refer-To|Referred-By|P-Asserted-Identity|Remote-Party-ID|Subject|Organization"
+)
+_KEYS: dict[str, str] = {}
+for _name in _USUAL.split("|"):
+    _SPELLING.setdefault(_name.lower(), _name)
+    _KEYS[_name] = _KEYS[_name.lower()] = _name.lower()
+for _name, _long in _COMPACT.items():
+    _KEYS[_name] = _KEYS[_name.upper()] = _long
+
+_TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+", re.ASCII)
+_BRANCH = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
+_TAG = re.compile(r";\s*tag\s*=\s*([^\s;,>]+)", re.IGNORECASE)
+_CSEQ = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z0-9.!%*_+`'~-]+)", re.ASCII)
+_FOLD = re.compile(r"\n[ \t]+")
+_CSEQ_END = 2**31
+
+REASONS = {
+    100: "Trying",
+    180: "Ringing",
+    183: "Session Progress",
+    200: "OK",
+    202: "Accepted",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    415: "Unsupported Media Type",
+    420: "Bad Extension",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    482: "Loop Detected",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    491: "Request Pending",
+    500: "Server Internal Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    600: "Busy Everywhere",
+    603: "Decline",
+    606: "Not Acceptable",
+}
+
+
+class Malformed(ValueError):
+    """Bytes that are no SIP message we believe; `request` is there when a 400 can be sent."""
+
+    def __init__(self, why: str, request: "Request | None" = None) -> None:
+        super().__init__(why)
+        self.request = request
+
+
+class Message:
+    """What requests and responses share. `branch`, `cseq` and the tags are read once."""
+
+    __slots__ = ("body", "branch", "call_id", "cseq", "cseq_method", "from_tag", "headers", "to_tag")
+
+    def __init__(self, headers: Headers, body: bytes = b"") -> None:
+        self.headers = headers
+        self.body = body
+        self.branch = ""
+        self.call_id = ""
+        self.cseq = 0
+        self.cseq_method = ""
+        self.from_tag = ""
+        self.to_tag = ""
+
+    def get(self, name: str, default: str = "") -> str:
+        """The first value of a header, by its lower-case full name."""
+        values = self.headers.get(name)
+        return values[0] if values else default
+
+    def listed(self, name: str) -> list[str]:
+        """Every value of a header whose values may share a line with commas."""
+        return [part for value in self.headers.get(name, ()) for part in split_commas(value)]
+
+    @property
+    def sdp(self) -> bytes:
+        """The body when it is SDP, else nothing."""
+        if not self.body:
+            return b""
+        kind = self.get("content-type").partition(";")[0].strip().lower()
+        return self.body if kind == "application/sdp" else b""
+
+    def start_line(self) -> str:
+        raise NotImplementedError
+
+    def to_bytes(self) -> bytes:
+        """The message on the wire; Content-Length is always counted anew."""
+        out = [self.start_line()]
+        for key, values in self.headers.items():
+            name = _SPELLING.get(key) or key.title()
+            out.extend([f"{name}: {value}" for value in values])
+        out.append(f"Content-Length: {len(self.body)}\r\n\r\n")
+        return "\r\n".join(out).encode("utf-8", "surrogateescape") + self.body
+
+    def read_identity(self) -> None:
+        """Fill the fields that say which call and transaction this is. Raises Malformed."""
+        headers = self.headers
+        for name in ("from", "to", "call-id", "cseq"):
+            values = headers.get(name)
+            if values is None:
+                raise Malformed(f"no {_SPELLING[name]} header")
+            if len(values) != 1:
+                raise Malformed(f"{len(values)} {_SPELLING[name]} headers where one belongs")
+        via = headers.get("via")
+        if via is None:
+            raise Malformed("no Via header")
+        match = _CSEQ.fullmatch(headers["cseq"][0])
+        if match is None or int(match[1]) >= _CSEQ_END:
+            raise Malformed(f"CSeq {headers['cseq'][0][:60]!r} is not a number below 2**31 and a method")
+        self.cseq = int(match[1])
+        self.cseq_method = match[2]
+        self.call_id = headers["call-id"][0]
+        if not self.call_id:
+            raise Malformed("empty Call-ID")
+        self.from_tag = tag_of(headers["from"][0])
+        self.to_tag = tag_of(headers["to"][0])
+        found = _BRANCH.search(via[0] if "," not in via[0] else split_commas(via[0])[0])
+        self.branch = found[1] if found else ""
+
+
+class Request(Message):
+    __slots__ = ("method", "uri")
+
+    def __init__(self, method: str, uri: str, headers: Headers, body: bytes = b"") -> None:
+        super().__init__(headers, body)
+        self.method = method
+        self.uri = uri
+
+    def start_line(self) -> str:
+        return f"{self.method} {self.uri} SIP/2.0"
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.uri}>"
+
+
+class Response(Message):
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: str, headers: Headers, body: bytes = b"") -> None:
+        super().__init__(headers, body)
+        self.status = status
+        self.reason = reason
+
+    def start_line(self) -> str:
+        return f"SIP/2.0 {self.status} {self.reason}"
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.reason} to {self.cseq_method}>"
+
+
+def parse(datagram: bytes) -> Request | Response:
+    """Read one whole message: a datagram, or what the framer cut from a stream.
+
+    Raises Malformed and nothing else.
+    """
+    data = datagram if datagram[:1] not in (b"\r", b"\n") else datagram.lstrip(b"\r\n")
+    end = data.find(b"\r\n\r\n")
+    gap = 4
+    if end < 0:
+        end = data.find(b"\n\n")
+        gap = 2
+        if end < 0:
+            end, gap = len(data.rstrip(b"\r\n")), len(data)
+    if end > MAX_HEAD:
+        raise Malformed(f"a head of {end} bytes; the limit is {MAX_HEAD}")
+    message = _parse_head(data[:end])
+    request = message if isinstance(message, Request) else None
+    try:
+        message.read_identity()
+        if request is not None and message.cseq_method != request.method:
+            raise Malformed(f"CSeq is for {message.cseq_method[:20]}, the request is {request.method[:20]}")
+        if gap > 4:
+            raise Malformed("no empty line after the head")
+        message.body = _body(message, data[end + gap :])
+    except Malformed as wrong:
+        if request is not None and _answerable(request):
+            wrong.request = request
+        raise
+    return message
+
+
+def _parse_head(raw: bytes) -> Request | Response:
+    head = raw.decode("utf-8", "surrogateescape")
+    lines = head.split("\r\n")
+    ends = len(lines) - 1
+    if head.count("\n") != ends or head.count("\r") != ends or "\n " in head or "\n\t" in head:
+        head = _FOLD.sub(" ", head.replace("\r\n", "\n"))
+        if "\r" in head:
+            raise Malformed("a bare CR in the head")
+        lines = head.split("\n")
+    if len(lines) > MAX_LINES:
+        raise Malformed(f"{len(lines)} header lines; the limit is {MAX_LINES}")
+    if "\0" in head:
+        raise Malformed("a NUL in the head")
+    headers: Headers = {}
+    message = _start(lines[0], headers)
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        key = _KEYS.get(name) or _key(name)
+        if not colon or not key:
+            raise Malformed(f"{line[:60]!r} is not a header line", _answerable(message))
+        values = headers.get(key)
+        if values is None:
+            headers[key] = [value.strip(" \t")]
+        else:
+            values.append(value.strip(" \t"))
+    return message
+
+
+def _start(line: str, headers: Headers) -> Request | Response:
+    parts = line.split(None, 2)
+    if len(parts) >= 2 and parts[0].upper() == "SIP/2.0":
+        code = parts[1]
+        if len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code <= "699":
+            return Response(int(code), parts[2] if len(parts) == 3 else "", headers)
+    elif len(parts) == 3 and parts[2].rstrip().upper() == "SIP/2.0" and _TOKEN.fullmatch(parts[0]):
+        return Request(parts[0], parts[1], headers)
+    raise Malformed(f"{line[:60]!r} is neither a request line nor a status line")
+
+
+def _key(name: str) -> str:
+    """The lower-case full name of a header as it was written, or "" for no name at all."""
+    name = name.rstrip(" \t")
+    if not _TOKEN.fullmatch(name):
+        return ""
+    name = name.lower()
+    return _COMPACT.get(name, name)
+
+
+def _body(message: Message, rest: bytes) -> bytes:
+    values = message.headers.pop("content-length", None)
+    if values is None:
+        if len(rest) > MAX_BODY:
+            raise Malformed(f"a body of {len(rest)} bytes; the limit is {MAX_BODY}")
+        return rest
+    length = content_length(values)
+    if length > len(rest):
+        raise Malformed(f"Content-Length is {length}, but {len(rest)} bytes came")
+    return rest[:length]
+
+
+def content_length(values: list[str]) -> int:
+    """The one length that all Content-Length headers give. Raises Malformed."""
+    text = values[0]
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or any(value != text for value in values):
+        raise Malformed(f"Content-Length {', '.join(values)[:60]!r} is not one number")
+    length = int(text)
+    if length > MAX_BODY:
+        raise Malformed(f"Content-Length is {length}; the limit is {MAX_BODY}")
+    return length
+
+
+def _answerable(message: Message) -> "Request | None":
+    """The message, if it is a request that a response can be sent for."""
+    if not isinstance(message, Request) or message.method == "ACK":
+        return None
+    return message if all(message.headers.get(name) for name in ("via", "from", "to", "call-id", "cseq")) else None
+
+
+def split_commas(value: str) -> list[str]:
+    """The parts of a comma-separated value; commas in quotes and angle brackets stay."""
+    if "," not in value:
+        return [value] if value else []
+    parts, start, quoted, deep, at = [], 0, False, 0, 0
+    while at < len(value):
+        char = value[at]
+        if quoted:
+            if char == "\\":
+                at += 1
+            elif char == '"':
+                quoted = False
+        elif char == '"':
+            quoted = True
+        elif char == "<":
+            deep += 1
+        elif char == ">":
+            deep = max(0, deep - 1)
+        elif char == "," and not deep:
+            parts.append(value[start:at].strip())
+            start = at + 1
+        at += 1
+    parts.append(value[start:].strip())
+    return [part for part in parts if part]
+
+
+def tag_of(value: str) -> str:
+    """The tag of a From or To value, or ""."""
+    match = _TAG.search(value, value.rfind(">") + 1)
+    return match[1] if match else ""
+
+
+def uri_of(value: str) -> str:
+    """The URI of a name-addr or addr-spec value (From, To, Contact, Route)."""
+    value = _without_quoted(value)
+    start = value.find("<")
+    if start >= 0:
+        end = value.find(">", start)
+        return value[start + 1 : end if end >= 0 else len(value)].strip()
+    return value.partition(";")[0].strip()
+
+
+def display_of(value: str) -> str:
+    """The display name of a name-addr, unquoted, or ""."""
+    value = value.strip()
+    if value.startswith('"'):
+        match = re.match(r'"((?:[^"\\]|\\.)*)"', value)
+        return re.sub(r"\\(.)", r"\1", match[1]) if match else ""
+    return value.partition("<")[0].strip() if "<" in value else ""
+
+
+def _without_quoted(value: str) -> str:
+    if '"' not in value:
+        return value
+    return re.sub(r'"(?:[^"\\]|\\.)*"', "", value)
+
+
+def name_addr(uri: str, display: str = "", tag: str = "") -> str:
+    """A From/To/Contact value; control characters never pass into a header."""
+    shown = "".join(char for char in display if char.isprintable())[:120].replace("\\", "\\\\").replace('"', '\\"')
+    value = f'"{shown}" <{uri}>' if shown else f"<{uri}>"
+    return f"{value};tag={tag}" if tag else value
+
+
+def response_to(
+    request: Request,
+    status: int,
+    reason: str = "",
+    *,
+    to_tag: str = "",
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes = b"",
+) -> Response:
+    """The response to a request, with what RFC 3261 section 8.2.6.2 wants copied."""
+    theirs = request.headers
+    to = theirs["to"][0]
+    if to_tag and not request.to_tag:
+        to = f"{to};tag={to_tag}"
+    ours: Headers = {"via": theirs["via"], "from": theirs["from"], "to": [to], "call-id": theirs["call-id"]}
+    ours["cseq"] = theirs["cseq"]
+    if "record-route" in theirs and 100 < status < 300:
+        ours["record-route"] = theirs["record-route"]
+    for name, value in headers:
+        ours.setdefault(name.lower(), []).append(value)
+    reason = reason or REASONS.get(status, "Unknown")
+    return Response(status, "".join(char for char in reason if char.isprintable())[:80], ours, body)

@@ -1,0 +1,127 @@
+"""SDP, touched as little as can be: what a peer wrote is relayed byte for byte.
+
+Video fmtp, BFCP, content and crypto lines survive only that way. What must be written
+here is a hold answer, a refused or switched-off media line, and our own origin line on a
+dialog that has already seen one of ours (RFC 3264 section 8, RFC 3725 section 4).
+"""
+
+import re
+from dataclasses import dataclass
+
+_MEDIA = re.compile(rb"(?m)^m=([^ \r\n]+) +([0-9]+)(/[0-9]+)? +([^ \r\n]+)([^\r\n]*)")
+_ORIGIN = re.compile(rb"(?m)^o=[^\r\n]*")
+_CONNECTION = re.compile(rb"(?m)^c=[^\r\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One m-line: kind, port, protocol, and where its section lies in the bytes."""
+
+    kind: str
+    port: int
+    protocol: str
+    formats: str
+    start: int
+    end: int
+
+
+def medias(sdp: bytes) -> list[Media]:
+    """The media sections in their order."""
+    found = list(_MEDIA.finditer(sdp))
+    ends = [match.start() for match in found[1:]] + [len(sdp)]
+    return [
+        Media(
+            match[1].decode("latin-1").lower(),
+            int(match[2][-6:]),
+            match[4].decode("latin-1").upper(),
+            match[5].decode("latin-1").strip(),
+            match.start(),
+            end,
+        )
+        for match, end in zip(found, ends, strict=True)
+    ]
+
+
+def zero_port(sdp: bytes, index: int) -> bytes:
+    """The same SDP with one media line refused or switched off; the order stays."""
+    match = list(_MEDIA.finditer(sdp))[index]
+    return sdp[: match.start(2)] + b"0" + sdp[match.end(3) if match[3] else match.end(2) :]
+
+
+def without_video(sdp: bytes) -> bytes:
+    """The same SDP with every video line switched off."""
+    for index, media in enumerate(medias(sdp)):
+        if media.kind == "video" and media.port:
+            sdp = zero_port(sdp, index)
+    return sdp
+
+
+def without_doubles(sdp: bytes) -> bytes:
+    """The same SDP without the second way of one media on one port.
+
+    FreeSWITCH offers audio twice on one port, RTP/SAVP and RTP/AVP; Asterisk refuses that
+    with 488 (measured). The secure line is the one given up. Returns `sdp` itself when
+    there is nothing of the kind.
+    """
+    lines = medias(sdp)
+    plain = {(media.kind, media.port) for media in lines if media.port and "SAVP" not in media.protocol}
+    for index, media in enumerate(lines):
+        if "SAVP" in media.protocol and (media.kind, media.port) in plain:
+            sdp = zero_port(sdp, index)
+    return sdp
+
+
+def refusal(offer: bytes, session: int, host: str) -> bytes:
+    """A valid answer that takes none of the offered media: for the ACK before a BYE."""
+    return _answer(offer, session, 1, host, keep_audio=False)
+
+
+def hold(offer: bytes, session: int, host: str) -> bytes:
+    """A valid answer that takes the first plain audio line into a black hole.
+
+    `c=0.0.0.0` and the discard port as in RFC 3725 section 4.3; every other line is refused
+    for now and comes back with the re-INVITE. Measured with baresip 1.0.0 and Asterisk 22.
+    """
+    return _answer(offer, session, 1, host, keep_audio=True)
+
+
+def origin(session: int, version: int, host: str) -> bytes:
+    """Our own o= line."""
+    return f"o=diemcau {session} {version} IN IP{6 if ':' in host else 4} {host}".encode()
+
+
+def with_origin(sdp: bytes, session: int, version: int, host: str) -> bytes:
+    """The same SDP under our own origin: the peer has seen ours on this dialog already."""
+    return _ORIGIN.sub(lambda _: origin(session, version, host), sdp, count=1)
+
+
+def same_media(one: bytes, other: bytes) -> bool:
+    """Whether two SDPs receive the same media at the same places.
+
+    Lines that either side switched off do not count.
+    """
+    return [line for line in _places(one) if line] == [line for line in _places(other) if line]
+
+
+def _places(sdp: bytes) -> list[tuple[bytes, str, int] | None]:
+    lines = medias(sdp)
+    head = _CONNECTION.search(sdp, 0, lines[0].start if lines else len(sdp))
+    places: list[tuple[bytes, str, int] | None] = []
+    for media in lines:
+        own = _CONNECTION.search(sdp, media.start, media.end) or head
+        places.append((own[0] if own else b"", media.kind, media.port) if media.port else None)
+    return places
+
+
+def _answer(offer: bytes, session: int, version: int, host: str, *, keep_audio: bool) -> bytes:
+    lines = [b"v=0", origin(session, version, host), b"s=-", b"c=IN IP4 0.0.0.0", b"t=0 0"]
+    for media in medias(offer):
+        take = keep_audio and media.kind == "audio" and media.port and media.protocol == "RTP/AVP"
+        formats = media.formats or "0"
+        lines.append(f"m={media.kind} {9 if take else 0} {media.protocol} {formats}".encode("latin-1"))
+        if take:
+            section = offer[media.start : media.end].splitlines()
+            lines.extend(line for line in section if line.startswith((b"a=rtpmap:", b"a=fmtp:")))
+            lines.append(b"a=inactive")
+            keep_audio = False
+    return b"\r\n".join(lines) + b"\r\n"

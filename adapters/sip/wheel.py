@@ -1,0 +1,87 @@
+"""One timer wheel for everything that waits: transactions, ring limits, keep-alives.
+
+Arming and disarming cost a dictionary entry each, however many thousands wait; a
+cancelled timer leaves nothing behind. Pure: `now` is an argument, in seconds.
+"""
+
+from collections.abc import Iterator
+
+
+class Timed:
+    """Something that can wait on the wheel, once at a time."""
+
+    __slots__ = ("_slot",)
+
+    def __init__(self) -> None:
+        self._slot = -1
+
+    @property
+    def armed(self) -> bool:
+        return self._slot >= 0
+
+    def expire(self, now: float) -> None:
+        """Called by the owner of the wheel when the time has come."""
+        raise NotImplementedError
+
+
+class Wheel:
+    """Buckets of `grain_s`; a timer fires at most one grain late, never early."""
+
+    __slots__ = ("_buckets", "_done", "grain_s")
+
+    def __init__(self, grain_s: float = 0.02) -> None:
+        self.grain_s = grain_s
+        self._buckets: dict[int, dict[Timed, None]] = {}
+        self._done = -1
+
+    def __bool__(self) -> bool:
+        return bool(self._buckets)
+
+    def arm(self, timed: Timed, at: float) -> None:
+        """Let it expire at `at`; an earlier arming is forgotten."""
+        slot = max(int(at / self.grain_s) + 1, self._done + 1)
+        if timed._slot == slot:
+            return
+        if timed._slot >= 0:
+            self.disarm(timed)
+        timed._slot = slot
+        bucket = self._buckets.get(slot)
+        if bucket is None:
+            self._buckets[slot] = {timed: None}
+        else:
+            bucket[timed] = None
+
+    def disarm(self, timed: Timed) -> None:
+        """Forget it; safe when it does not wait."""
+        slot = timed._slot
+        if slot < 0:
+            return
+        timed._slot = -1
+        bucket = self._buckets.get(slot)
+        if bucket is not None:
+            bucket.pop(timed, None)
+            if not bucket:
+                del self._buckets[slot]
+
+    def advance(self, now: float) -> Iterator[Timed]:
+        """What has become due by `now`, oldest first; it waits no longer.
+
+        Something disarmed while the iteration runs is not handed out any more.
+        """
+        last = int(now / self.grain_s)
+        gap = last - self._done
+        if gap <= 0:
+            return
+        if gap <= len(self._buckets) + 64:
+            slots = [slot for slot in range(self._done + 1, last + 1) if slot in self._buckets]
+        else:
+            slots = sorted(slot for slot in self._buckets if slot <= last)
+        self._done = last
+        for slot in slots:
+            bucket = self._buckets.get(slot)
+            while bucket:
+                timed = next(iter(bucket))
+                del bucket[timed]
+                timed._slot = -1
+                yield timed
+            self._buckets.pop(slot, None)
