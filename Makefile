@@ -46,7 +46,8 @@ check: $(INSTALLED) ## format, lint, types, walls, and whether generated pages a
 
 .PHONY: peers
 peers: $(INSTALLED) system-peers ## the same job with real Asterisks and 41 baresip endpoints (root)
-	@$(BIN)/pytest tests/peers $(ARGS)
+	@$(BIN)/pytest tests/peers
+	@$(BIN)/python -m tests.peers.province $(ARGS)
 
 .PHONY: bench
 bench: $(INSTALLED) system-bench ## how fast and how big, as JSON lines
@@ -61,10 +62,13 @@ fmt: $(INSTALLED) ## format, and mend what the linter can mend
 docs: $(INSTALLED) ## write the generated pages of docs/ again
 	@$(BIN)/python -m scripts.pages
 
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --quiet
+
 .PHONY: lock
-lock: $(INSTALLED) ## resolve requirements.lock again (ARGS="--upgrade")
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-annotate --no-header --quiet -o requirements.lock $(ARGS)
+lock: $(LOCKED) ## resolve the locks again: all, and what a server needs (ARGS="--upgrade")
+	$(COMPILE) --group dev -o requirements.lock $(ARGS)
+	$(COMPILE) --constraint requirements.lock -o requirements.run.lock
 
 .PHONY: venv
 venv: $(INSTALLED) ## the virtual environment, from requirements.lock alone
