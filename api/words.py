@@ -30,7 +30,7 @@ def say(language: str, msgid: str, **values: object) -> str:
     A text without a translation, and a language other than `LANGUAGES`, come out in English.
     """
     text = catalog(language).get(msgid, msgid)
-    return text.format(**values) if values else text
+    return text.format(**values)
 
 
 @cache

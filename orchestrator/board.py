@@ -1,6 +1,7 @@
 """The board of a run: what is so right now, read from rows only, so that any process can show it."""
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,10 @@ _RUNS: Any = Run.__table__  # type: ignore[attr-defined]
 _PEOPLE: Any = Participant.__table__  # type: ignore[attr-defined]
 _JOURNAL: Any = JournalEntry.__table__  # type: ignore[attr-defined]
 _BRIDGES: Any = Bridge.__table__  # type: ignore[attr-defined]
+_HEADER = (
+    "id", "meeting_id", "title", "state", "number", "time_zone",
+    "opens_at", "starts_at", "ends_at", "closed_at", "end_reason",
+)  # fmt: skip
 
 
 async def board(session: AsyncSession, run_id: int, now: datetime) -> dict[str, Any] | None:
@@ -42,6 +47,12 @@ async def board(session: AsyncSession, run_id: int, now: datetime) -> dict[str, 
     }
 
 
+async def last_entry(session: AsyncSession, run_id: int) -> int:
+    """The id of the newest entry in the run's journal, 0 where it is empty."""
+    connection = await session.connection()
+    return await connection.scalar(_last_entry(run_id)) or 0
+
+
 def counts(sites: list[dict[str, Any]]) -> dict[str, int]:
     """How many sites there are, and how many stand in each state; every state is named."""
     by_state = Counter(site["state"] for site in sites)
@@ -49,16 +60,16 @@ def counts(sites: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def _header(run_id: int) -> Select[Any]:
-    cursor = select(func.max(_JOURNAL.c.id)).where(_JOURNAL.c.run_id == run_id).scalar_subquery()
-    shown = (
-        "id", "meeting_id", "title", "state", "number", "time_zone",
-        "opens_at", "starts_at", "ends_at", "closed_at", "end_reason",
-    )  # fmt: skip
+    cursor = _last_entry(run_id).scalar_subquery()
     return (
-        select(*(_RUNS.c[name] for name in shown), _BRIDGES.c.name.label("bridge"), cursor.label("cursor"))
+        select(*(_RUNS.c[name] for name in _HEADER), _BRIDGES.c.name.label("bridge"), cursor.label("cursor"))
         .join(_BRIDGES, _BRIDGES.c.id == _RUNS.c.bridge_id)
         .where(_RUNS.c.id == run_id)
     )
+
+
+def _last_entry(run_id: int) -> Select[Any]:
+    return select(func.max(_JOURNAL.c.id)).where(_JOURNAL.c.run_id == run_id)
 
 
 def _participants(run_id: int) -> Select[Any]:
@@ -81,3 +92,39 @@ def _line(row: Row[Any]) -> dict[str, Any]:
     }
     line["evidence"] = {"endpoint": facts["seen_by_endpoint"], "bridge": facts["seen_by_bridge"]}
     return line
+
+
+async def run_list(
+    session: AsyncSession,
+    *,
+    meeting_id: int | None = None,
+    states: Collection[str] = (),
+    below: int | None = None,
+    limit: int = 100,
+) -> list[dict[str, Any]]:
+    """Runs, newest first, with how many of their sites are in.
+
+    `states` empty means any; `below` is the last id of the page before.
+    """
+    is_site = (_PEOPLE.c.run_id == _RUNS.c.id) & (_PEOPLE.c.kind == "site")
+    sites = select(func.count()).where(is_site).scalar_subquery()
+    sites_in = select(func.count()).where(is_site & (_PEOPLE.c.state == ParticipantState.IN)).scalar_subquery()
+    query = (
+        select(
+            *(_RUNS.c[name] for name in _HEADER),
+            _BRIDGES.c.name.label("bridge"),
+            sites.label("sites"),
+            sites_in.label("sites_in"),
+        )
+        .join(_BRIDGES, _BRIDGES.c.id == _RUNS.c.bridge_id)
+        .order_by(_RUNS.c.id.desc())
+        .limit(limit)
+    )
+    if meeting_id is not None:
+        query = query.where(_RUNS.c.meeting_id == meeting_id)
+    if states:
+        query = query.where(_RUNS.c.state.in_(sorted(states)))
+    if below is not None:
+        query = query.where(_RUNS.c.id < below)
+    connection = await session.connection()
+    return [dict(row) for row in (await connection.execute(query)).mappings()]

@@ -1,7 +1,9 @@
 """A run with its people in the database, as the mind would have written it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from sqlmodel import SQLModel, col, select
@@ -10,7 +12,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.inventory import Bridge
 from orchestrator.store.journal import JournalEntry
 from orchestrator.store.meetings import Meeting
-from orchestrator.store.runs import Participant, Run, Shard
+from orchestrator.store.runs import Participant, Run, add_run
 
 NOON = datetime(2026, 12, 1, 1, 0, tzinfo=UTC)  # 08:00 in Ho Chi Minh City
 
@@ -22,27 +24,26 @@ class Scene:
     database: Database
     meeting_id: int
     bridge_id: int
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     async def run(self, sites: int = 3, *, links: int = 1, state: str = "calling", start: datetime = NOON) -> int:
         """A run with `sites` waiting sites qt01... and `links` rooms; returns its id."""
         async with self.database.write() as session:
             run = Run(
                 meeting_id=self.meeting_id, occurrence_at=start, title="Giao ban tháng 12",
-                time_zone="Asia/Ho_Chi_Minh", bridge_id=self.bridge_id, number="8001", tag="dcabcd-1", state=state,
+                time_zone="Asia/Ho_Chi_Minh", bridge_id=self.bridge_id,
+                number=f"80{next(self.numbers):02}", tag="dcabcd-1", state=state,
                 opens_at=start - timedelta(minutes=10), starts_at=start, ends_at=start + timedelta(hours=1),
             )  # fmt: skip
-            session.add(run)
-            await session.flush()
-            assert run.id is not None
-            session.add(Shard(id=f"run-{run.id}", run_id=run.id))
-            session.add_all(
-                Participant(run_id=run.id, kind="site", code=f"qt{n:02}", name=f"Điểm cầu {n}")
-                for n in range(1, sites + 1)
-            )
-            session.add_all(
-                Participant(run_id=run.id, kind="room", code=f"tinh{n or ''}", name="Phòng họp tỉnh", priority=0)
+            people = [
+                Participant(run_id=0, kind="site", code=f"qt{n:02}", name=f"Điểm cầu {n}") for n in range(1, sites + 1)
+            ]
+            people += [
+                Participant(run_id=0, kind="room", code=f"tinh{n or ''}", name="Phòng họp tỉnh", priority=0)
                 for n in range(links)
-            )
+            ]
+            await add_run(session, run, people)
+        assert run.id is not None
         return run.id
 
     async def change(self, run_id: int, code: str, event: str = "", at: datetime = NOON, **columns: Any) -> int:

@@ -1,5 +1,6 @@
 """Every text that is said exists in Vietnamese, with the same placeholders, and no other text does."""
 
+import ast
 import string
 from collections.abc import Iterator
 from io import BytesIO
@@ -11,19 +12,44 @@ from babel.messages.pofile import read_po
 from jinja2.ext import babel_extract
 
 import api
+import orchestrator
 from api.words import catalog, language_of, say
 
 API = Path(api.__file__).parent
+ORCHESTRATOR = Path(orchestrator.__file__).parent
+
+
+REFUSALS = {
+    "Refusal": (1, 2),
+    "Taken": (1, 2),
+    "InUse": (1, 2),
+    "Unfit": (1, 2),
+    "Complaint": (1, 2),
+    "__init__": (1, 2),
+}
+
+
+def refused() -> Iterator[tuple[str, str]]:
+    """(where, msgid) of the templates that the rooms below give the face to say: problem, expected."""
+    for path in sorted(ORCHESTRATOR.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                for place in REFUSALS.get(name, ()):
+                    given = node.args[place] if place < len(node.args) else None
+                    if isinstance(given, ast.Constant) and isinstance(given.value, str) and given.value:
+                        yield f"{path.name}:{node.lineno}", given.value
 
 
 def said() -> Iterator[tuple[str, str]]:
     """(where, msgid) of every text in the code and in the templates."""
+    yield from refused()
     for path in sorted(API.rglob("*.py")):
         for line, text, *_ in extract("python", BytesIO(path.read_bytes()), keywords={"say": (2,), "msgid": None}):
             yield f"{path.relative_to(API)}:{line}", str(text)
     for path in sorted(API.rglob("*.html")):
         for line, _, text, _ in babel_extract(BytesIO(path.read_bytes()), ("say", "msgid"), (), {"silent": "false"}):
-            yield f"{path.relative_to(API)}:{line}", str(text)
+            yield f"{path.relative_to(API)}:{line}", text[0] if isinstance(text, tuple) else str(text)
 
 
 def placeholders(text: str) -> set[str]:
