@@ -253,7 +253,7 @@ class Actions:
         try:
             self._put(RosterRead(await self._bridge.snapshot(self._run.number), asked))
         except AdapterError as error:
-            log.warning("roster-not-read", run=self._run.id, why=error.why)
+            self._put(VerbFailed("", "snapshot", error))
 
     async def read_far(self, code: str) -> None:
         """Read who is in a linked room, where its bridge can be read."""

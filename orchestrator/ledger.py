@@ -30,6 +30,11 @@ class Ledger:
         self._new_legs: list[dict[str, Any]] = []
         self._changes: dict[tuple[type[Any], str], dict[Any, dict[str, Any]]] = {}
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something is collected that is not written yet."""
+        return bool(self._entries or self._new_legs or self._changes)
+
     def note(self, event: str, at: datetime, participant: str = "", leg: str = "", **facts: object) -> None:
         """Add a journal entry; `facts` must be JSON-ready and free of secrets."""
         self._entries.append(
@@ -59,7 +64,7 @@ class Ledger:
 
     async def commit(self) -> None:
         """Write everything collected. Raises LeaseLost when it is no longer ours to write."""
-        if not (self._entries or self._new_legs or self._changes):
+        if not self.has_news:
             return
         self._lease.check()
         entries = self._entries

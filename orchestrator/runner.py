@@ -3,7 +3,6 @@
 import asyncio
 import heapq
 import time
-import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,42 +10,15 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from adapters import (
-    ClearCause,
-    Cleared,
-    ConferenceEnded,
-    LegCleared,
-    LegConnected,
-    LegRinging,
-    LegSeen,
-    LegState,
-    Member,
-    MemberChanged,
-    MemberJoined,
-    MemberLeft,
-    OutcomeUnknown,
-    SessionGone,
-    SessionReady,
-    Side,
-)
-from orchestrator.actions import (
-    Actions,
-    ConferenceOpened,
-    ConferenceTrouble,
-    LegFound,
-    LinkedRoom,
-    News,
-    RosterRead,
-    VerbFailed,
-    cause_of,
-)
+from adapters import Capability, LegState
+from orchestrator.actions import Actions, LinkedRoom, News
 from orchestrator.desk import Desk
 from orchestrator.keys import Keys
 from orchestrator.lease import Lease, LeaseLost
 from orchestrator.ledger import Ledger
+from orchestrator.observer import Observer
 from orchestrator.orders import carry_out
 from orchestrator.pace import Pace
-from orchestrator.roster import Callers, RosterView, leg_of, shows
 from orchestrator.rules import reconcile as rule
 from orchestrator.rules.plan import Way
 from orchestrator.rules.reconcile import Call, Dial, HangUp, Kind, Scene, Track, Why
@@ -94,6 +66,13 @@ class Props:
     installation: str
 
 
+_LAST_LOOK_S = 0.25
+"""How often a closing run looks whether its last roster has come."""
+
+Intended = tuple[Track, Call, Dial | HangUp]
+"""An intent, and the call that it is about: one that has ended meanwhile is left alone."""
+
+
 class Runner:
     """Conducts one shard of a run while its lease holds."""
 
@@ -105,17 +84,12 @@ class Runner:
         self.terms = props.terms
         self.now = props.now
         self._p = props
-        self._view = RosterView()
-        self._callers = Callers(props.tracks)
         self._by_code = {(t.kind, t.code): t for t in props.tracks}
-        self._by_leg: dict[str, Track] = {}
         self._legs_made = len(props.legs)
         self._inbox: deque[News] = deque()
         self._bell = asyncio.Event()
         self._hint = True  # look at the command rows at once: an earlier owner may have left some
         self._orders_at = 0.0
-        self._roster_at = 0.0
-        self._dirty: set[int] = {t.id for t in props.tracks}
         self._wakes: list[tuple[datetime, int]] = []
         self._ready: list[tuple[int, int, int]] = []
         self._queued: set[int] = set()
@@ -124,11 +98,12 @@ class Runner:
         self._actions = Actions(
             props.run, props.bridge, props.rooms, props.desk, props.keys, props.lease, props.terms.ring_s, self.put
         )
-        self._held: list[tuple[Track, Call, Dial | HangUp]] = []
-        self._conference_ready = False
-        self._opening = False
-        self._open_again_at = 0.0
-        self._swept_at: dict[str, datetime] = {}
+        self._seen = Observer(
+            props.run, props.bridge, props.tracks, props.rooms, props.ledger, self._actions,
+            props.terms.redial, props.terms.sweep_s,
+        )  # fmt: skip
+        self._held: list[Intended] = []
+        self._carried_out: set[int] = set()
 
     # --- the loop ------------------------------------------------------------------------
 
@@ -149,11 +124,12 @@ class Runner:
         self._p.desk.listen(self.run.id or 0, self.put, rooms)
         try:
             self._adopt(self.now())
-            while not self.is_over:
+            while not self.is_over or self.ledger.has_news:
                 await self._pass()
-                if self.is_over:
-                    break
-                await self._wait()
+                if not self.is_over or self.ledger.has_news:
+                    await self._wait()
+            if self.state is RunState.DONE:
+                await self._actions.end_conference()
         finally:
             self._p.desk.stop_listening(self.run.id or 0)
             self._actions.cancel()
@@ -176,6 +152,8 @@ class Runner:
     def _seconds_to_next(self) -> float:
         now = self.now()
         moments = [self.terms.orders_s, (self._next_run_moment() - now).total_seconds()]
+        if self.state in (RunState.CLOSING, RunState.LEFTOVER):
+            moments.append(_LAST_LOOK_S)
         if self._wakes:
             moments.append((self._wakes[0][0] - now).total_seconds())
         if self._ready:
@@ -189,7 +167,8 @@ class Runner:
 
     async def _pass(self) -> None:
         now = self.now()
-        self._observe(now)
+        while self._inbox:
+            self._seen.take(self._inbox.popleft(), now)
         await self._take_orders(now)
         self._move_run(now)
         intents = self._reconcile(now)
@@ -206,199 +185,9 @@ class Runner:
         for track, call, intent in intents:
             if track.call is call:
                 self._act(track, call, intent)
-        self._refresh_roster()
-
-    # --- observe -------------------------------------------------------------------------
-
-    def _observe(self, now: datetime) -> None:
-        while self._inbox:
-            news = self._inbox.popleft()
-            match news:
-                case LegRinging() | LegConnected() | LegCleared():
-                    self._leg_news(news, now)
-                case LegFound(seen=seen):
-                    self._leg_found(seen, now)
-                case MemberJoined() | MemberChanged() | MemberLeft():
-                    self._member_news(news, now)
-                case RosterRead():
-                    self._roster_read(news, now)
-                case VerbFailed():
-                    self._verb_failed(news, now)
-                case ConferenceOpened():
-                    self._conference_ready = True
-                    self._opening = False
-                    self.ledger.note("conference-opened", now, number=self.run.number, bridge=self._p.bridge.name)
-                    self._touch_all()
-                case ConferenceTrouble(why=why):
-                    self._opening = False
-                    self._open_again_at = time.monotonic() + 2.0
-                    self.ledger.note("conference-trouble", now, why=why)
-                case SessionGone() | SessionReady():
-                    self._session_news(news, now)
-                case ConferenceEnded():
-                    pass  # its members' own events have said it already
-
-    def _leg_news(self, news: LegRinging | LegConnected | LegCleared, now: datetime) -> None:
-        track = self._by_leg.get(news.leg)
-        if track is None:
-            return
-        if isinstance(news, LegCleared):
-            self._cleared(track, news.cleared, news.at)
-            return
-        state = LegState.RINGING if isinstance(news, LegRinging) else LegState.CONNECTED
-        if rule.progressed(track, state, news.at):
-            moment = {"connected_at": news.at} if state is LegState.CONNECTED else {}
-            self.ledger.leg(news.leg, state=state.value, **moment)
-            self.ledger.note(f"leg-{state.value}", news.at, track.code, news.leg)
-            self._dirty.add(track.id)
-            if state is LegState.CONNECTED and track.kind is Kind.ROOM:
-                self._actions.start(self._actions.read_far(track.code))
-
-    def _leg_found(self, seen: LegSeen, now: datetime) -> None:
-        track = self._by_leg.get(seen.leg)
-        if track is None:
-            return
-        if seen.state is LegState.CLEARED:
-            self._cleared(track, Cleared(ClearCause.LOST, Side.UNKNOWN, "no longer up after a restart"), now)
-        else:
-            self.ledger.note("adopted", now, track.code, seen.leg, state=seen.state.value)
-            if rule.progressed(track, seen.state, seen.seen_at):
-                moment = {"connected_at": seen.seen_at} if seen.state is LegState.CONNECTED else {}
-                self.ledger.leg(seen.leg, state=seen.state.value, **moment)
-            self._dirty.add(track.id)
-            if track.kind is Kind.ROOM:
-                self._actions.start(self._actions.read_far(track.code))
-
-    def _cleared(self, track: Track, ended: Cleared, at: datetime, *, barred: bool = False) -> None:
-        call = track.call
-        if call is None:
-            return
-        self._by_leg.pop(call.name, None)
-        ended = rule.cleared(track, ended, at, self.terms.redial, _jitter(call.name), barred=barred)
-        self.ledger.leg(
-            call.name,
-            state=LegState.CLEARED.value,
-            cleared_at=at,
-            cause=ended.cause.value,
-            side=ended.side.value,
-            raw=ended.raw[:500],
-            barred=barred,
-            memory=None,
-        )
-        self.ledger.note(
-            "leg-cleared", at, track.code, call.name,
-            cause=ended.cause.value, side=ended.side.value, raw=ended.raw[:500], way=call.way.value,
-        )  # fmt: skip
-        if not track.attempts and call.coming_down is Why.REDIAL:
-            self.ledger.participant(track.id, {"forgotten": track.tries})
-        self._dirty.add(track.id)
-
-    def _verb_failed(self, failed: VerbFailed, now: datetime) -> None:
-        track = self._by_leg.get(failed.leg)
-        if track is None or track.call is None:
-            return
-        error = failed.error
-        if failed.verb != "dial":
-            log.warning("order-failed", run=self.run.id, leg=failed.leg, verb=failed.verb, why=error.why)
-            return
-        if isinstance(error, OutcomeUnknown):
-            self.ledger.note("outcome-unknown", now, track.code, failed.leg, why=error.why)
-            self._look(track, track.call)
-            return
-        cause, barred = cause_of(error)
-        self._cleared(track, Cleared(cause, Side.DEVICE, error.why), now, barred=barred)
-
-    # --- the roster ----------------------------------------------------------------------
-
-    def _member_news(self, news: MemberJoined | MemberChanged | MemberLeft, now: datetime) -> None:
-        for code, linked in self._p.rooms.items():
-            if linked.bridge and (news.device, news.conference) == (linked.bridge.name, linked.room.number):
-                self._change_view(linked.view, news)
-                self._far_changed(code)
-                return
-        self._change_view(self._view, news)
-        self._match_member(news.member, now, gone=isinstance(news, MemberLeft))
-
-    @staticmethod
-    def _change_view(view: RosterView, news: MemberJoined | MemberChanged | MemberLeft) -> None:
-        if isinstance(news, MemberLeft):
-            view.drop(news.member.id)
-        else:
-            view.put(news.member)
-
-    def _far_changed(self, code: str) -> None:
-        track = self._by_code.get((Kind.ROOM, code))
-        linked = self._p.rooms[code]
-        if track is not None:
-            track.far_seen = shows(linked.view.members.values(), self.run.tag) if linked.view.known else None
-            self._dirty.add(track.id)
-
-    def _match_member(self, member: Member, now: datetime, *, gone: bool) -> None:
-        leg = leg_of(member, self.run.tag)
-        if leg is not None:
-            track = self._by_leg.get(leg)
-            if track is not None:
-                rule.seen_in_roster(track, None if gone else member, now)
-                self._dirty.add(track.id)
-            return
-        track = self._callers.track_of(member)
-        if track is not None and not _is_ours(member):
-            track.by_hand = None if gone else member
-            self._dirty.add(track.id)
-
-    def _roster_read(self, read: RosterRead, now: datetime) -> None:
-        if read.far is not None:
-            self._p.rooms[read.far].view.read(read.roster, read.asked)
-            self._far_changed(read.far)
-            return
-        self._view.read(read.roster, read.asked)
-        mine: dict[int, Member] = {}
-        by_hand: dict[int, Member] = {}
-        for member in self._view.members.values():
-            leg = leg_of(member, self.run.tag)
-            if leg is not None:
-                track = self._by_leg.get(leg)
-                if track is not None:
-                    mine[track.id] = member
-                elif self.state not in RUN_OVER:
-                    self._orphan(leg, member, now)
-            elif not _is_ours(member) and (track := self._callers.track_of(member)):
-                by_hand[track.id] = member
-        for track in self.tracks:
-            if track.member is not mine.get(track.id) or track.by_hand is not by_hand.get(track.id):
-                rule.seen_in_roster(track, mine.get(track.id), now)
-                track.by_hand = by_hand.get(track.id)
-            elif track.call is not None and track.member is None:
-                rule.seen_in_roster(track, None, now)
-            self._dirty.add(track.id)
-
-    def _orphan(self, leg: str, member: Member, now: datetime) -> None:
-        """A call of ours that no participant has any more: put it out, and again if it stays."""
-        last = self._swept_at.get(leg)
-        if last is None or now - last >= timedelta(seconds=self.terms.sweep_s):
-            if last is None:
-                self.ledger.note("leg-left-over", now, "", leg)
-            self._swept_at[leg] = now
-            self._actions.start(self._actions.put_out(leg, member.id))
-
-    def _session_news(self, news: SessionGone | SessionReady, now: datetime) -> None:
-        ready = isinstance(news, SessionReady)
-        self.ledger.note("device-back" if ready else "device-gone", now, device=news.device)
-        for code, linked in self._p.rooms.items():
-            if linked.bridge and linked.bridge.name == news.device and linked.bridge.name != self._p.bridge.name:
-                if ready:
-                    self._actions.start(self._actions.read_far(code))
-                else:
-                    linked.view.lose()
-                    self._far_changed(code)
-                return
-        if ready:
-            self._conference_ready = False  # open it again: the bridge may have restarted
-            self._roster_at = 0.0
-            self._adopt_on_bridge()
-        else:
-            self._view.lose()
-        self._touch_all()
+        self._carried_out.clear()
+        if self.state not in (RunState.DUE, *RUN_OVER):
+            self._seen.have_roster(self.terms.roster_s)
 
     # --- orders --------------------------------------------------------------------------
 
@@ -413,6 +202,9 @@ class Runner:
             log.warning("orders-wait", run=self.run.id, error=type(error).__name__)
             return
         for command in commands:
+            if command.id in self._carried_out:
+                continue  # done, but that is not written yet
+            self._carried_out.add(command.id or 0)
             result = carry_out(self, command, now)
             self.ledger.note(
                 "command-done", now, str(command.args.get("site", "")), verb=command.verb, result=result,
@@ -443,19 +235,19 @@ class Runner:
         else:
             rule.fresh(track)
             self.ledger.participant(track.id, {"forgotten": track.tries})
-        self._dirty.add(track.id)
+        self._seen.dirty.add(track.id)
 
     def bring_down(self, track: Track, why: Why) -> None:
         """Order the participant's call down."""
         if track.call is not None:
             track.call.coming_down = why
             track.call.ordered_down_at = None
-            self._dirty.add(track.id)
+            self._seen.dirty.add(track.id)
 
     def stop(self, track: Track, why: str) -> None:
         """Do not dial this participant again until somebody says so."""
         track.stopped = why
-        self._dirty.add(track.id)
+        self._seen.dirty.add(track.id)
 
     def mute(self, track: Track, on: bool) -> str:
         """Mute or unmute a participant on the bridge; returns what came of it."""
@@ -479,7 +271,7 @@ class Runner:
             self.ledger.shard(state="done")
         self.ledger.run(**changes)
         self.ledger.note("run-state", now, state=state.value, reason=reason)
-        self._touch_all()
+        self._seen.touch_all()
 
     def _move_run(self, now: datetime) -> None:
         if self.is_over:
@@ -497,14 +289,9 @@ class Runner:
                 self.ledger.run(end_reason=self.run.end_reason)
                 self._to(RunState.FAILED if never else RunState.CLOSING, now, reason=self.run.end_reason)
             else:
-                self._have_conference()
-        if self.state is RunState.PREPARING and self._conference_ready:
+                self._seen.have_conference()
+        if self.state is RunState.PREPARING and self._seen.conference_ready:
             self._to(RunState.CALLING, now)
-
-    def _have_conference(self) -> None:
-        if not self._conference_ready and not self._opening and time.monotonic() >= self._open_again_at:
-            self._opening = True
-            self._actions.start(self._actions.open_conference())
 
     def _account(self, now: datetime) -> None:
         """Where the run stands after its participants were looked at."""
@@ -515,24 +302,38 @@ class Runner:
             elif self.state is RunState.LIVE or (self.state is RunState.CALLING and now >= self.run.starts_at):
                 self._to(RunState.DEGRADED, now)
         elif self.state in (RunState.CLOSING, RunState.LEFTOVER):
-            up = [t for t in self.tracks if t.call is not None]
-            if not up and not self._dirty:
-                self._actions.start(self._actions.end_conference())
-                self._to(RunState.DONE, now)
-            elif self.state is RunState.CLOSING and any(self._is_stuck(t, now) for t in up):
-                for track in up:
-                    self.ledger.note("leg-left-over", now, track.code, track.call.name if track.call else "")
-                self._to(RunState.LEFTOVER, now)
+            self._come_down(now)
+
+    def _come_down(self, now: datetime) -> None:
+        """Closing: done when no call of ours is left, as far as the bridge can say too."""
+        up = [track for track in self.tracks if track.call is not None]
+        if any(track.call.way is Way.BRIDGE_DIALS for track in up if track.call):
+            self._seen.have_conference()  # its session is needed to bring them down
+        if not up and not self._seen.dirty and self._roster_is_clear():
+            self._to(RunState.DONE, now)
+        elif self.state is RunState.CLOSING and any(self._is_stuck(track, now) for track in up):
+            for track in up:
+                self.ledger.note("leg-left-over", now, track.code, track.call.name if track.call else "")
+            self._to(RunState.LEFTOVER, now)
+
+    def _roster_is_clear(self) -> bool:
+        """Whether a roster asked for after the last call came down shows none of ours.
+
+        A bridge that cannot tell, or whose session is down, holds nothing up.
+        """
+        can_tell = Capability.ROSTER in self._p.desk.bridge(self._p.bridge).capabilities
+        if not can_tell or not self._seen.conference_ready or not self._p.desk.is_up(self._p.bridge.name):
+            return True
+        if self._seen.roster_asked_s <= self._seen.last_cleared_s or self._seen.orphans:
+            self._seen.have_roster_again()
+            return False
+        return True
 
     def _is_stuck(self, track: Track, now: datetime) -> bool:
         call = track.call
-        grace = timedelta(seconds=3 * self.terms.sweep_s)
-        return (
-            call is not None
-            and call.coming_down is not None
-            and now >= self.run.ends_at + grace
-            and (call.first_ordered_down_at is not None and now >= call.first_ordered_down_at + grace)
-        )
+        if call is None or call.first_ordered_down_at is None:
+            return False
+        return now >= call.first_ordered_down_at + timedelta(seconds=3 * self.terms.sweep_s)
 
     # --- reconcile -----------------------------------------------------------------------
 
@@ -543,27 +344,25 @@ class Runner:
             dialing=under_way and self.now() < self.run.ends_at,
             closing=closing,
             bridge_session=self._p.desk.is_up(self._p.bridge.name),
-            roster_known=self._view.known,
+            roster_known=self._seen.view.known,
             settle_s=self.terms.settle_s,
             admission_s=self.terms.admission_s,
             ring_s=self.terms.ring_s,
             sweep_s=self.terms.sweep_s,
         )
 
-    def _reconcile(self, now: datetime) -> list[tuple[Track, Call, Dial | HangUp]]:
+    def _reconcile(self, now: datetime) -> list[Intended]:
         while self._wakes and self._wakes[0][0] <= now:
-            self._dirty.add(heapq.heappop(self._wakes)[1])
+            self._seen.dirty.add(heapq.heappop(self._wakes)[1])
         scene = self._scene()
         intents = self._held
-        dirty, self._dirty = self._dirty, set()
+        dirty, self._seen.dirty = self._seen.dirty, set()
         for track_id in dirty:
             self._look_at(self._by_id[track_id], scene, now, intents)
         self._dial_ready(scene, now, intents)
         return intents
 
-    def _look_at(
-        self, track: Track, scene: Scene, now: datetime, intents: list[tuple[Track, Call, Dial | HangUp]]
-    ) -> None:
+    def _look_at(self, track: Track, scene: Scene, now: datetime, intents: list[Intended]) -> None:
         decision = rule.decide(track, scene, now)
         self._enter(track, decision.state, now)
         match decision.intent:
@@ -583,7 +382,7 @@ class Runner:
     def _wake(self, track: Track, at: datetime) -> None:
         heapq.heappush(self._wakes, (at, track.id))
 
-    def _dial_ready(self, scene: Scene, now: datetime, intents: list[tuple[Track, Call, Dial | HangUp]]) -> None:
+    def _dial_ready(self, scene: Scene, now: datetime, intents: list[Intended]) -> None:
         """Dial those whose turn it is, links first, then by priority, at the bridge's pace."""
         granted = self._p.pace.take(len(self._ready), time.monotonic())
         while granted and self._ready:
@@ -599,7 +398,7 @@ class Runner:
         self._legs_made += 1
         name = str(LegName(self._p.installation, self.run.id or 0, self._legs_made, self._p.lease.epoch))
         call = rule.dialed(track, name, rung, now)
-        self._by_leg[name] = track
+        self._seen.expect(track, name)
         self.ledger.new_leg(
             {
                 "run_id": self.run.id,
@@ -671,7 +470,7 @@ class Runner:
             self.ledger.participant(track.id, changed)
 
     def _touch_all(self) -> None:
-        self._dirty.update(self._by_id)
+        self._seen.dirty.update(self._by_id)
 
     # --- act -----------------------------------------------------------------------------
 
@@ -681,16 +480,6 @@ class Runner:
             self._actions.start(self._actions.dial(call.name, call.way, call.address, name=track.name, link=link))
         else:
             self._actions.start(self._actions.hang_up(call.name, call.way, call.address, link=link))
-
-    def _look(self, track: Track, call: Call) -> None:
-        """The order may have reached the device: ask before anything is dialed again."""
-        if call.way is Way.BRIDGE_DIALS:
-            self._actions.start(self._actions.adopt_on_bridge([call.name], wait_s=1.0))
-
-    def _refresh_roster(self) -> None:
-        if self._conference_ready and time.monotonic() >= self._roster_at:
-            self._roster_at = time.monotonic() + self.terms.roster_s
-            self._actions.start(self._actions.read_roster(self._view))
 
     # --- take over -----------------------------------------------------------------------
 
@@ -702,42 +491,11 @@ class Runner:
             track = self._by_id[leg.participant_id]
             if track.call is None:
                 continue
-            self._by_leg[leg.name] = track
+            self._seen.expect(track, leg.name)
             if track.call.way is Way.BRIDGE_DIALS:
                 continue
             if leg.memory is None:
-                self._never_placed(track, now)
+                self._seen.never_placed(track, now)
                 continue
             link = track.code if track.kind is Kind.ROOM else None
             self._actions.start(self._actions.adopt(leg.name, leg.memory, leg.address, link=link))
-        if self._by_leg:
-            self._conference_ready = False
-
-    def _never_placed(self, track: Track, now: datetime) -> None:
-        """Written down, but the process ended before the first message: nobody was rung."""
-        call = track.call
-        if call is not None:
-            self._by_leg.pop(call.name, None)
-            rule.never_placed(track, now)
-            self.ledger.leg(
-                call.name, state=LegState.CLEARED.value, cleared_at=now, cause=ClearCause.LOCAL.value,
-                side=Side.OURS.value, raw="never placed",
-            )  # fmt: skip
-            self.ledger.note(
-                "leg-cleared", now, track.code, call.name, cause=ClearCause.LOCAL.value, raw="never placed"
-            )
-
-    def _adopt_on_bridge(self) -> None:
-        legs = [t.call.name for t in self.tracks if t.call is not None and t.call.way is Way.BRIDGE_DIALS]
-        if legs:
-            self._actions.start(self._actions.adopt_on_bridge(legs))
-
-
-def _is_ours(member: Member) -> bool:
-    """Whether any installation's leg name stands in the entry: then nobody dialed it by hand."""
-    return any(LegName.find(mark) for mark in member.marks)
-
-
-def _jitter(leg: str) -> float:
-    """A spread in 0..1 that is the same for a leg after a restart."""
-    return zlib.crc32(leg.encode()) / 2**32

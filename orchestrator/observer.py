@@ -1,0 +1,344 @@
+"""What devices report, turned into what is known of a run's participants."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from adapters import (
+    ClearCause,
+    Cleared,
+    ConferenceEnded,
+    LegCleared,
+    LegConnected,
+    LegRinging,
+    LegSeen,
+    LegState,
+    Member,
+    MemberChanged,
+    MemberJoined,
+    MemberLeft,
+    OutcomeUnknown,
+    SessionGone,
+    SessionReady,
+    Side,
+)
+from orchestrator.actions import (
+    Actions,
+    ConferenceOpened,
+    ConferenceTrouble,
+    LegFound,
+    LinkedRoom,
+    News,
+    RosterRead,
+    VerbFailed,
+    cause_of,
+)
+from orchestrator.ledger import Ledger
+from orchestrator.roster import Callers, RosterView, leg_of, shows
+from orchestrator.rules import reconcile as rule
+from orchestrator.rules.plan import Way
+from orchestrator.rules.reconcile import Kind, Track, Why
+from orchestrator.rules.redial import RedialRules
+from orchestrator.rules.tag import LegName
+from orchestrator.store.inventory import Bridge
+from orchestrator.store.runs import Run
+from orchestrator.tracks import jitter
+
+log = structlog.get_logger(__name__)
+
+_OPEN_AGAIN_S = 2.0
+
+
+class Observer:
+    """Takes news one by one; whom they concern is in `dirty` afterwards."""
+
+    def __init__(
+        self,
+        run: Run,
+        bridge: Bridge,
+        tracks: Sequence[Track],
+        rooms: Mapping[str, LinkedRoom],
+        ledger: Ledger,
+        actions: Actions,
+        redial: RedialRules,
+        sweep_s: float,
+    ) -> None:
+        self.view = RosterView()
+        self.dirty: set[int] = {track.id for track in tracks}
+        self.conference_ready = False
+        self.orphans: set[str] = set()
+        self.last_cleared_s = time.monotonic()
+        self.roster_asked_s = 0.0  # when the last roster that came was asked for
+        self._run = run
+        self._bridge = bridge
+        self._tracks = tracks
+        self._rooms = rooms
+        self._ledger = ledger
+        self._actions = actions
+        self._redial = redial
+        self._sweep_s = sweep_s
+        self._callers = Callers(tracks)
+        self._by_leg: dict[str, Track] = {}
+        self._links = {track.code: track for track in tracks if track.kind is Kind.ROOM}
+        self._opening = False
+        self._open_again_s = 0.0
+        self._reading_s: float | None = None
+        self._read_again_s = 0.0
+        self._swept_at: dict[str, datetime] = {}
+
+    def expect(self, track: Track, leg: str) -> None:
+        """News of `leg` concern this participant from now on."""
+        self._by_leg[leg] = track
+
+    def touch_all(self) -> None:
+        """Something changed that concerns everybody."""
+        self.dirty.update(track.id for track in self._tracks)
+
+    def take(self, news: News, now: datetime) -> None:
+        """Note what the news mean."""
+        match news:
+            case LegRinging() | LegConnected() | LegCleared():
+                self._leg_news(news)
+            case LegFound(seen=seen):
+                self._leg_found(seen, now)
+            case MemberJoined() | MemberChanged() | MemberLeft():
+                self._member_news(news, now)
+            case RosterRead():
+                self._roster_read(news, now)
+            case VerbFailed():
+                self._verb_failed(news, now)
+            case ConferenceOpened():
+                self.conference_ready, self._opening = True, False
+                self._ledger.note("conference-opened", now, number=self._run.number, bridge=self._bridge.name)
+                self._find_dial_outs()
+                self._read_again_s = 0.0
+                self.touch_all()
+            case ConferenceTrouble(why=why):
+                self._opening = False
+                self._open_again_s = time.monotonic() + _OPEN_AGAIN_S
+                self._ledger.note("conference-trouble", now, why=why)
+            case SessionGone() | SessionReady():
+                self._session_news(news, now)
+            case ConferenceEnded():
+                pass  # its members' own events have said it already
+
+    # --- the conference ------------------------------------------------------------------
+
+    def have_conference(self) -> None:
+        """Have the bridge's session and the conference, unless they are there or on their way."""
+        if not self.conference_ready and not self._opening and time.monotonic() >= self._open_again_s:
+            self._opening = True
+            self._actions.start(self._actions.open_conference())
+
+    def have_roster(self, every_s: float) -> None:
+        """Read the roster, unless it was read within `every_s` or is being read."""
+        now_s = time.monotonic()
+        if self.conference_ready and self._reading_s is None and now_s >= self._read_again_s:
+            self._read_again_s = now_s + every_s
+            self._reading_s = now_s
+            self._actions.start(self._actions.read_roster(self.view))
+
+    def have_roster_again(self) -> None:
+        """Read the roster as soon as the reading under way, if any, has come."""
+        self._read_again_s = min(self._read_again_s, time.monotonic() + 0.2)
+
+    def _find_dial_outs(self) -> None:
+        """Ask the bridge about the calls it made for us before this session."""
+        legs = [t.call.name for t in self._tracks if t.call is not None and t.call.way is Way.BRIDGE_DIALS]
+        if legs:
+            self._actions.start(self._actions.adopt_on_bridge(legs))
+
+    # --- calls ---------------------------------------------------------------------------
+
+    def _leg_news(self, news: LegRinging | LegConnected | LegCleared) -> None:
+        track = self._by_leg.get(news.leg)
+        if track is None:
+            return
+        if isinstance(news, LegCleared):
+            self.cleared(track, news.cleared, news.at)
+            return
+        state = LegState.RINGING if isinstance(news, LegRinging) else LegState.CONNECTED
+        if rule.progressed(track, state, news.at):
+            moment = {"connected_at": news.at} if state is LegState.CONNECTED else {}
+            self._ledger.leg(news.leg, state=state.value, **moment)
+            self._ledger.note(f"leg-{state.value}", news.at, track.code, news.leg)
+            self.dirty.add(track.id)
+            if state is LegState.CONNECTED and track.kind is Kind.ROOM:
+                self._actions.start(self._actions.read_far(track.code))
+
+    def _leg_found(self, seen: LegSeen, now: datetime) -> None:
+        track = self._by_leg.get(seen.leg)
+        if track is None:
+            return
+        if seen.state is LegState.CLEARED:
+            self.cleared(track, Cleared(ClearCause.LOST, Side.UNKNOWN, "no longer up after a restart"), now)
+        else:
+            self._ledger.note("adopted", now, track.code, seen.leg, state=seen.state.value)
+            if rule.progressed(track, seen.state, seen.seen_at):
+                moment = {"connected_at": seen.seen_at} if seen.state is LegState.CONNECTED else {}
+                self._ledger.leg(seen.leg, state=seen.state.value, **moment)
+            self.dirty.add(track.id)
+            if track.kind is Kind.ROOM:
+                self._actions.start(self._actions.read_far(track.code))
+
+    def cleared(self, track: Track, ended: Cleared, at: datetime, *, barred: bool = False) -> None:
+        """A call is over: write down how, and what comes next."""
+        call = track.call
+        if call is None:
+            return
+        self._by_leg.pop(call.name, None)
+        self.last_cleared_s = time.monotonic()
+        was_in = track.in_since is not None
+        ended = rule.cleared(track, ended, at, self._redial, jitter(call.name), barred=barred)
+        self._ledger.leg(
+            call.name,
+            state=LegState.CLEARED.value,
+            cleared_at=at,
+            cause=ended.cause.value,
+            side=ended.side.value,
+            raw=ended.raw[:500],
+            barred=barred,
+            memory=None,
+        )
+        self._ledger.note(
+            "leg-cleared", at, track.code, call.name,
+            cause=ended.cause.value, side=ended.side.value, raw=ended.raw[:500], way=call.way.value,
+        )  # fmt: skip
+        if was_in and call.coming_down is Why.CLOSING:
+            self._ledger.note("site-out", at, track.code, call.name, cause=ended.cause.value)
+        if call.coming_down is Why.REDIAL:
+            self._ledger.participant(track.id, {"forgotten": track.tries})
+        self.dirty.add(track.id)
+
+    def _verb_failed(self, failed: VerbFailed, now: datetime) -> None:
+        if failed.verb == "snapshot":
+            self._reading_s = None
+            log.warning("roster-not-read", run=self._run.id, why=failed.error.why)
+        track = self._by_leg.get(failed.leg)
+        if track is None or track.call is None:
+            return
+        error = failed.error
+        if failed.verb != "dial":
+            log.warning("order-failed", run=self._run.id, leg=failed.leg, verb=failed.verb, why=error.why)
+            return
+        if isinstance(error, OutcomeUnknown):
+            self._ledger.note("outcome-unknown", now, track.code, failed.leg, why=error.why)
+            if track.call.way is Way.BRIDGE_DIALS:  # look before anything is dialed again
+                self._actions.start(self._actions.adopt_on_bridge([failed.leg], wait_s=1.0))
+            return
+        cause, barred = cause_of(error)
+        self.cleared(track, Cleared(cause, Side.DEVICE, error.why), now, barred=barred)
+
+    def never_placed(self, track: Track, now: datetime) -> None:
+        """Written down, but the process ended before the first message: nobody was rung."""
+        call = track.call
+        if call is not None:
+            self._by_leg.pop(call.name, None)
+            rule.never_placed(track, now)
+            self._ledger.leg(
+                call.name, state=LegState.CLEARED.value, cleared_at=now, cause=ClearCause.LOCAL.value,
+                side=Side.OURS.value, raw="never placed",
+            )  # fmt: skip
+            self._ledger.note(
+                "leg-cleared", now, track.code, call.name, cause=ClearCause.LOCAL.value, raw="never placed"
+            )
+
+    # --- the roster ----------------------------------------------------------------------
+
+    def _member_news(self, news: MemberJoined | MemberChanged | MemberLeft, now: datetime) -> None:
+        for code, linked in self._rooms.items():
+            if linked.bridge and (news.device, news.conference) == (linked.bridge.name, linked.room.number):
+                self._change_view(linked.view, news)
+                self._far_changed(code)
+                return
+        self._change_view(self.view, news)
+        self._match_member(news.member, now, gone=isinstance(news, MemberLeft))
+
+    @staticmethod
+    def _change_view(view: RosterView, news: MemberJoined | MemberChanged | MemberLeft) -> None:
+        if isinstance(news, MemberLeft):
+            view.drop(news.member.id)
+        else:
+            view.put(news.member)
+
+    def _far_changed(self, code: str) -> None:
+        track = self._links.get(code)
+        linked = self._rooms[code]
+        if track is not None:
+            track.far_seen = shows(linked.view.members.values(), self._run.tag) if linked.view.known else None
+            self.dirty.add(track.id)
+
+    def _match_member(self, member: Member, now: datetime, *, gone: bool) -> None:
+        leg = leg_of(member, self._run.tag)
+        if leg is not None:
+            track = self._by_leg.get(leg)
+            if track is not None:
+                rule.seen_in_roster(track, None if gone else member, now)
+                self.dirty.add(track.id)
+            return
+        track = self._callers.track_of(member)
+        if track is not None and not _is_ours(member):
+            track.by_hand = None if gone else member
+            self.dirty.add(track.id)
+
+    def _roster_read(self, read: RosterRead, now: datetime) -> None:
+        if read.far is not None:
+            self._rooms[read.far].view.read(read.roster, read.asked)
+            self._far_changed(read.far)
+            return
+        self.view.read(read.roster, read.asked)
+        self.roster_asked_s, self._reading_s = self._reading_s or 0.0, None
+        self.orphans.clear()
+        mine: dict[int, Member] = {}
+        by_hand: dict[int, Member] = {}
+        for member in self.view.members.values():
+            leg = leg_of(member, self._run.tag)
+            if leg is not None:
+                track = self._by_leg.get(leg)
+                if track is not None:
+                    mine[track.id] = member
+                else:
+                    self._orphan(leg, member, now)
+            elif not _is_ours(member) and (track := self._callers.track_of(member)):
+                by_hand[track.id] = member
+        for track in self._tracks:
+            if track.member is not mine.get(track.id) or track.by_hand is not by_hand.get(track.id):
+                rule.seen_in_roster(track, mine.get(track.id), now)
+                track.by_hand = by_hand.get(track.id)
+            elif track.call is not None and track.member is None:
+                rule.seen_in_roster(track, None, now)
+            self.dirty.add(track.id)
+
+    def _orphan(self, leg: str, member: Member, now: datetime) -> None:
+        """A call of ours that no participant has any more: put it out, and again if it stays."""
+        self.orphans.add(leg)
+        last = self._swept_at.get(leg)
+        if last is None or now - last >= timedelta(seconds=self._sweep_s):
+            if last is None:
+                self._ledger.note("leg-left-over", now, "", leg)
+            self._swept_at[leg] = now
+            self._actions.start(self._actions.put_out(leg, member.id))
+
+    def _session_news(self, news: SessionGone | SessionReady, now: datetime) -> None:
+        ready = isinstance(news, SessionReady)
+        self._ledger.note("device-back" if ready else "device-gone", now, device=news.device)
+        for code, linked in self._rooms.items():
+            if linked.bridge and linked.bridge.name == news.device and linked.bridge.name != self._bridge.name:
+                if ready:
+                    self._actions.start(self._actions.read_far(code))
+                else:
+                    linked.view.lose()
+                    self._far_changed(code)
+                return
+        self.conference_ready = False  # it is opened again: the bridge may have restarted
+        self._reading_s = None
+        if not ready:
+            self.view.lose()
+        self.touch_all()
+
+
+def _is_ours(member: Member) -> bool:
+    """Whether any installation's leg name stands in the entry: then nobody dialed it by hand."""
+    return any(LegName.find(mark) for mark in member.marks)
