@@ -6,7 +6,7 @@
 A call to us arrives as a `Call` with `to_user`, `from_user`, `from_display`, `offer_sdp`
 (empty: the caller wants our offer) and `request` (all headers); say who listens, then answer:
 
-    class Phone(CallListener):
+    class Phone(CallListener):                          # adapters.sip.listener
         def confirmed(self, call, sdp): ...             # ACK came; sdp is the answer to our offer
         def informed(self, call, content_type, body): return 200          # INFO: status to send
         def offered(self, call, offer): offer.answer(sdp)                 # re-INVITE, UPDATE
@@ -26,42 +26,35 @@ is owed. `call.hang_up()` is right in every state: CANCEL, 603 or BYE. `call.inf
 
 Several addresses of one agent: `await agent.bind("127.0.0.2", 0)` returns the address;
 `agent.call(..., local=address)` calls from it, and an incoming call answers from where it
-came in (`call.bound.address`). Nothing waits in a task of its own.
+came in (`call.bound.address`). `hears(request)` returning False makes the agent deaf to a
+request, as if it had got lost (a device that is dead). Nothing waits in a task of its own.
 """
 
 import asyncio
-import ipaddress
 import logging
 import os
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from adapters.sip.call import ALLOW, Call, CallListener, CallState, Exchange
+from adapters.sip.call import ALLOW, Call
 from adapters.sip.dialog import Dialog
+from adapters.sip.exchange import Exchange
+from adapters.sip.listener import CallListener, CallState
 from adapters.sip.message import Malformed, Request, Response, name_addr, parse, response_to, split_commas
+from adapters.sip.route import Bound, Routes, contact, is_literal
 from adapters.sip.transaction import Client, Deliver, Send, Server, Timing, Transactions, cancel_for
-from adapters.sip.transport import Connection, Flow, Tcp, Udp, UdpFlow
-from adapters.sip.uri import BadUri, Uri, host_port, stamp_via, via_target
-from adapters.sip.wheel import Timed, Wheel
+from adapters.sip.transport import Connection, Flow, UdpFlow
+from adapters.sip.uri import BadUri, Uri, stamp_via, via_target
+from adapters.sip.wheel import Alarm, Wheel
 from adapters.values import Address
 
 _log = logging.getLogger(__name__)
 
-_KNOWN = frozenset(part.strip() for part in ALLOW.split(","))
-_LARGE = 1300
-"""A larger request goes over TCP (RFC 3261 section 18.1.1)."""
-_NO_TCP_S = 300.0
-"""How long a peer that takes no TCP is remembered as one."""
-_NAME_S = 30.0
-"""How long a looked-up name is believed."""
 _PING_S = 90.0
 _RING_S = 180.0
-_REMEMBERED = 10_000
-"""Names and peers remembered at once; beyond it the tables start anew."""
 
 
 def _utc_now() -> datetime:
@@ -80,45 +73,6 @@ def product() -> str:
         return "diemcau"
 
 
-class Alarm(Timed):
-    """One thing to do later, on the agent's wheel."""
-
-    __slots__ = ("_action", "_wheel")
-
-    def __init__(self, wheel: Wheel, action: Callable[[], None]) -> None:
-        super().__init__()
-        self._wheel = wheel
-        self._action = action
-
-    def expire(self, now: float) -> None:
-        self._action()
-
-    def cancel(self) -> None:
-        """Do not do it. Safe to repeat."""
-        self._wheel.disarm(self)
-
-
-class Bound:
-    """One address of ours: UDP and TCP on the same port."""
-
-    __slots__ = ("address", "tcp", "udp", "wildcard")
-
-    def __init__(self, udp: Udp, tcp: Tcp) -> None:
-        self.udp = udp
-        self.tcp = tcp
-        self.address = udp.address
-        self.wildcard = udp.address[0] in ("0.0.0.0", "::")
-
-    def shown(self, peer: str) -> str:
-        """Our `host:port` as this peer can reach it."""
-        host = _own_address(peer) if self.wildcard else self.address[0]
-        return host_port(host, self.address[1])
-
-    def close(self) -> None:
-        self.udp.close()
-        self.tcp.close()
-
-
 class SipAgent:
     """See the module's first page. `credentials(realm, host)` gives (user, secret) or None."""
 
@@ -131,6 +85,7 @@ class SipAgent:
         credentials: Callable[[str, str], tuple[str, str] | None] = _nobody,
         user_agent: str = "",
         on_invite: Callable[[Call], None] | None = None,
+        hears: Callable[[Request], bool] | None = None,
         timing: Timing | None = None,
     ) -> None:
         self._host = host
@@ -139,16 +94,14 @@ class SipAgent:
         self.credentials = credentials
         self.user_agent = user_agent or product()
         self.on_invite = on_invite
+        self.hears = hears
         self.timing = timing or Timing()
         self._wheel = Wheel()
         self._layer = Transactions(self.timing, self._wheel)
         self._calls: dict[tuple[str, str], Call] = {}
-        self._bound: dict[tuple[str, int], Bound] = {}
+        self._routes = Routes(self)
         self._main: Bound | None = None
-        self._names: dict[str, tuple[float, str]] = {}
-        self._no_tcp: dict[tuple[str, int], float] = {}
         self._interned: dict[str, str] = {}
-        self._lookups: set[asyncio.Task[None]] = set()
         self._ticking: asyncio.TimerHandle | None = None
         self._performing = False
         self._loop: asyncio.AbstractEventLoop
@@ -163,39 +116,19 @@ class SipAgent:
         """Bind UDP and TCP. Raises OSError when the address is taken. Safe to repeat."""
         if self._main is None:
             self._loop = asyncio.get_running_loop()
-            await self.bind(self._host, self._port)
+            self._main = await self._routes.bind(self._host, self._port)
             self.later(_PING_S, self._ping)
 
     async def bind(self, host: str, port: int = 0) -> tuple[str, int]:
         """Take one more address; returns it. Raises OSError."""
-        for _ in range(20):
-            udp = Udp(self, host, port)
-            tcp = Tcp(self)
-            try:
-                await tcp.listen(*udp.address)
-            except OSError:
-                udp.close()
-                if port:
-                    raise
-                continue  # the port is free for UDP only: another one
-            break
-        else:
-            raise OSError(f"no port of {host} is free for both UDP and TCP")
-        bound = Bound(udp, tcp)
-        self._bound[bound.address] = bound
-        self._main = self._main or bound
-        return bound.address
+        return (await self._routes.bind(host, port)).address
 
     async def close(self) -> None:
         """Close the sockets. Calls stay up: nobody is told (they outlive the process)."""
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
-        for task in list(self._lookups):
-            task.cancel()
-        for bound in self._bound.values():
-            bound.close()
-        self._bound.clear()
+        self._routes.close()
         self._calls.clear()
         self._main = None
 
@@ -256,7 +189,7 @@ class SipAgent:
         `user` and `display` are who calls; `name` goes into the Call-ID; `ring_s` bounds the
         time until the answer. Raises BadUri for an address that is none.
         """
-        bound = self._bound[local] if local else self._first
+        bound = self._routes.at(local) if local else self._first
         target = Uri.parse(str(to))
         uri = str(to)
         ours = f"sip:{user}@{bound.shown(target.host)}" if user else f"sip:{bound.shown(target.host)}"
@@ -285,7 +218,7 @@ class SipAgent:
         except (KeyError, TypeError, ValueError) as wrong:
             raise ValueError(f"this is no memory of a SIP call: {wrong!r}") from None
         dialog = Dialog.from_memory(memory, age_s)
-        bound = self._bound[local] if local else self._first
+        bound = self._routes.at(local) if local else self._first
         call = Call(self, bound, dialog, listener, incoming=False)
         call.state = CallState.CONFIRMED
         call.peer_product = self.intern(str(memory.get("product", "")))
@@ -362,14 +295,7 @@ class SipAgent:
 
     def flow_failed(self, flow: Flow) -> None:
         """A connection is gone."""
-        bound = self._bound.get(flow.local)
-        if bound is not None:
-            bound.tcp.forget(flow)
-        if isinstance(flow, Connection) and flow.outgoing:
-            if len(self._no_tcp) >= _REMEMBERED:
-                self._no_tcp.clear()
-            if not flow.stood:
-                self._no_tcp[flow.host, flow.port] = self._loop.time() + _NO_TCP_S
+        self._routes.lost(flow, isinstance(flow, Connection) and flow.outgoing and not flow.stood)
         self._layer.flow_failed(flow, self._loop.time())
         if self._layer.out:
             self._perform()
@@ -389,11 +315,13 @@ class SipAgent:
         if not isinstance(flow, UdpFlow):
             return flow
         host, port = via_target(top)
-        if (host, port) == (flow.host, flow.port) or not _literal(host):
+        if (host, port) == (flow.host, flow.port) or not is_literal(host):
             return flow
-        return UdpFlow(self._bound[flow.local].udp, host, port)
+        return UdpFlow(self._routes.at(flow.local).udp, host, port)
 
     def _request(self, request: Request, flow: Flow, now: float) -> None:
+        if self.hears is not None and not self.hears(request):
+            return
         method = request.method
         try:
             way = self._stamped(request, flow)
@@ -443,7 +371,7 @@ class SipAgent:
             return
         dialog = Dialog.received(request, os.urandom(6).hex())
         dialog.transport, dialog.peer = flow.transport, (flow.host, flow.port)
-        call = Call(self, self._bound[flow.local], dialog, CallListener(), incoming=True)
+        call = Call(self, self._routes.at(flow.local), dialog, CallListener(), incoming=True)
         call._receive(request, server)
         self._calls[dialog.key] = call
         if self.on_invite is not None:
@@ -501,77 +429,22 @@ class SipAgent:
     # -- what calls and exchanges need ------------------------------------------------
 
     def route(self, exchange: Exchange, go: Callable[[Flow | None], None]) -> None:
-        """Find the flow for a request and go on; a name is looked up first."""
-        try:
-            hop = Uri.parse(exchange.hop)
-        except BadUri:
-            go(None)
-            return
-        if hop.secure:
-            go(None)
-            return
-        if _literal(hop.host):
-            go(self._flow(exchange.bound, hop, hop.host, exchange.dialog))
-            return
-        known = self._names.get(hop.host)
-        if known is not None and known[0] > self._loop.time():
-            go(self._flow(exchange.bound, hop, known[1], exchange.dialog))
-            return
-        task = self._loop.create_task(self._resolve(exchange, hop, go))
-        self._lookups.add(task)
-        task.add_done_callback(self._lookups.discard)
+        """Find the flow for a request and go on with it."""
+        self._routes.find(exchange.hop, exchange.bound, exchange.dialog, go)
 
-    async def _resolve(self, exchange: Exchange, hop: Uri, go: Callable[[Flow | None], None]) -> None:
-        family = socket.AF_INET6 if ":" in exchange.bound.address[0] else socket.AF_INET
-        try:
-            found = await self._loop.getaddrinfo(hop.host, None, family=family, type=socket.SOCK_DGRAM)
-        except OSError:
-            go(None)
-            return
-        host = str(found[0][4][0])
-        if len(self._names) >= _REMEMBERED:
-            self._names.clear()
-        self._names[hop.host] = (self._loop.time() + _NAME_S, host)
-        go(self._flow(exchange.bound, hop, host, exchange.dialog))
-
-    def _flow(self, bound: Bound, hop: Uri, host: str, dialog: Dialog | None) -> Flow:
-        port = hop.port or 5060
-        if hop.transport == "tcp":
-            return self._stream(bound, host, port, dialog)
-        if dialog is not None and dialog.transport == "TCP" and dialog.peer is not None:
-            standing = bound.tcp.existing(*dialog.peer)
-            if standing is not None:
-                return standing
-        return UdpFlow(bound.udp, host, port)
-
-    def _stream(self, bound: Bound, host: str, port: int, dialog: Dialog | None) -> Flow:
-        if dialog is not None and dialog.transport == "TCP" and dialog.peer is not None and dialog.peer[0] == host:
-            standing = bound.tcp.existing(*dialog.peer)
-            if standing is not None:
-                return standing
-        return bound.tcp.connect(host, port)
-
-    def dress(self, request: Request, flow: Flow, bound: Bound, user: str, may_switch: bool) -> tuple[Flow, bool]:
-        """Put Via, Contact and our name on a request; a large one is moved to TCP.
-
-        Returns the flow, and whether TCP was taken for the size alone.
-        """
+    def dress(self, request: Request, flow: Flow, bound: Bound, user: str, may_switch: bool) -> Flow:
+        """Put Via, Contact and our name on a request; returns the flow, TCP for a large one."""
         headers = request.headers
         headers["user-agent"] = [self.user_agent]
         if request.method == "INVITE":
             headers["allow"] = [ALLOW]
-        switched = False
-        if not flow.reliable and may_switch and len(request.body) + 600 > _LARGE - 300:
-            large = len(request.to_bytes()) + 200 > _LARGE
-            refused_until = self._no_tcp.get((flow.host, flow.port), 0.0)
-            if large and refused_until < self._loop.time():
-                flow = bound.tcp.connect(flow.host, flow.port)
-                switched = True
+        if may_switch:
+            flow = self._routes.for_size(request, flow, bound)
         shown = bound.shown(flow.host)
         headers["via"] = [f"SIP/2.0/{flow.transport} {shown};branch={request.branch};rport"]
         if request.method in ("INVITE", "UPDATE"):
-            headers["contact"] = [_contact(user, shown, flow.transport)]
-        return flow, switched
+            headers["contact"] = [contact(user, shown, flow.transport)]
+        return flow
 
     def start_client(self, request: Request, flow: Flow, user: Exchange, limit_s: float | None) -> Client:
         client = self._layer.start(request, flow, user, self._loop.time(), limit_s)
@@ -590,11 +463,9 @@ class SipAgent:
 
         def go(flow: Flow | None) -> None:
             if flow is not None:
-                flow, _ = self.dress(request, flow, call.bound, "", True)
-                flow.send(request.to_bytes())
+                self.dress(request, flow, call.bound, "", True).send(request.to_bytes())
 
-        exchange = Exchange(self, call.bound, call.dialog.next_hop(), lambda _: request, _ignore, dialog=call.dialog)
-        self.route(exchange, go)
+        self._routes.find(call.dialog.next_hop(), call.bound, call.dialog, go)
 
     def dismiss_fork(self, call: Call, response: Response) -> None:
         """A second phone answered the same INVITE: take its call and end it (13.2.2.4)."""
@@ -620,7 +491,7 @@ class SipAgent:
             if response.status < 300 and method != "OPTIONS":
                 flow = server.flow
                 shown = call.bound.shown(flow.host)
-                headers["contact"] = [_contact(call.contact_user, shown, flow.transport)]
+                headers["contact"] = [contact(call.contact_user, shown, flow.transport)]
         elif response.status == 405:
             headers["allow"] = [ALLOW]
         server.respond(response, self._loop.time())
@@ -690,36 +561,5 @@ class SipAgent:
             self._ticking = self._loop.call_later(self._wheel.grain_s, self._tick)
 
     def _ping(self) -> None:
-        for bound in self._bound.values():
-            bound.tcp.ping()
+        self._routes.ping()
         self.later(_PING_S, self._ping)
-
-
-def _contact(user: str, shown: str, transport: str) -> str:
-    who = f"{user}@" if user else ""
-    return f"<sip:{who}{shown};transport=tcp>" if transport == "TCP" else f"<sip:{who}{shown}>"
-
-
-def _ignore(response: Response | None) -> None:
-    return
-
-
-@lru_cache(maxsize=8192)
-def _literal(host: str) -> bool:
-    """Whether a host is an IP address and needs no looking up."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=4096)
-def _own_address(peer: str) -> str:
-    """The address of ours that the way to this peer starts from."""
-    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((peer, 9))
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])

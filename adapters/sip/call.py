@@ -7,199 +7,26 @@ happens. No task runs for a call: it lives in tables and on the agent's timer wh
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from enum import StrEnum
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from adapters.sip import sdp as sdps
 from adapters.sip.dialog import Dialog
 from adapters.sip.digest import Keyring
+from adapters.sip.exchange import Done, Exchange
+from adapters.sip.listener import CallListener, CallState, Ending
 from adapters.sip.message import Request, Response, display_of, response_to, uri_of
-from adapters.sip.transaction import CALLING, Client, Server
+from adapters.sip.transaction import CALLING, Server
 from adapters.sip.uri import BadUri, Uri
 
 if TYPE_CHECKING:
     from adapters.sip.agent import SipAgent
-    from adapters.sip.transport import Flow
+    from adapters.sip.route import Bound
+    from adapters.sip.wheel import Alarm
 
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, NOTIFY"
 SDP = "application/sdp"
-_MAX_TRIES = 4
-"""How often one request is sent anew for a challenge or another transport."""
-
 Pairs = Iterable[tuple[str, str]]
-Done = Callable[[Response | None], None]
-"""Told the final response of a request, or None when none came."""
-
-
-class CallState(StrEnum):
-    """`answered`: a 2xx went over the wire and its ACK has not yet."""
-
-    CALLING = "calling"
-    RINGING = "ringing"
-    ANSWERED = "answered"
-    CONFIRMED = "confirmed"
-    ENDED = "ended"
-
-
-class Ending(StrEnum):
-    """How a call ended after it had come about, or was given up by its caller."""
-
-    BYE = "bye"  # the peer hung up
-    CANCEL = "cancel"  # the peer gave up before we answered
-    LOCAL = "local"  # we hung up, and the peer knows or was asked long enough
-    LOST = "lost"  # the peer denies the call, or our answer was never acknowledged
-
-
-class CallListener:
-    """Told what happens to a call. Every method may be left as it is."""
-
-    __slots__ = ()
-
-    def ringing(self, call: Call, response: Response) -> None:
-        """Our INVITE got a 1xx above 100."""
-
-    def answered(self, call: Call, sdp: bytes) -> None:
-        """Our INVITE got a 2xx; whoever overrides this owes it `call.ack`."""
-        call.ack(sdps.refusal(sdp, 1, call.host) if sdp and not call.local_sdp else b"")
-
-    def refused(self, call: Call, status: int, reason: str, response: Response | None) -> None:
-        """Our INVITE failed, for good; `response` is None when nobody answered."""
-
-    def confirmed(self, call: Call, sdp: bytes) -> None:
-        """The ACK for our answer (or our answer to a re-INVITE) came."""
-
-    def offered(self, call: Call, offer: Offer) -> None:
-        """The peer wants other media; `offer.answer` or `offer.refuse`, now or later."""
-        if call.local_sdp:
-            offer.answer(call.local_sdp)
-        else:
-            offer.refuse(488)
-
-    def informed(self, call: Call, content_type: str, body: bytes) -> int:
-        """An INFO came; returns the status to answer."""
-        return 200
-
-    def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
-        """The call is over; told once, and not when `refused` was."""
-
-
-class Exchange:
-    """One request of ours and its final response, digest and another transport included."""
-
-    __slots__ = (
-        "_agent",
-        "_build",
-        "_by_size",
-        "_credentials",
-        "_done",
-        "_keys",
-        "_limit_s",
-        "_tries",
-        "bound",
-        "client",
-        "dialog",
-        "hop",
-        "stopped",
-        "user",
-        "why",
-    )
-
-    def __init__(
-        self,
-        agent: SipAgent,
-        bound: Any,
-        hop: str,
-        build: Callable[[str], Request],
-        done: Done,
-        *,
-        dialog: Dialog | None = None,
-        user: str = "",
-        keys: Keyring | None = None,
-        credentials: tuple[str, str] | None = None,
-        limit_s: float | None = None,
-    ) -> None:
-        self._agent = agent
-        self.bound = bound
-        self.hop = hop
-        self._build = build
-        self._done = done
-        self.dialog = dialog
-        self.user = user
-        self._keys = keys
-        self._credentials = credentials
-        self._limit_s = limit_s
-        self._tries = 0
-        self._by_size = False
-        self.client: Client | None = None
-        self.stopped = False
-        self.why = ""
-        """Why there was no final response, in words."""
-
-    def start(self) -> None:
-        """Send it; `done` is told later, never from within this call."""
-        self._agent.route(self, self._go)
-
-    def _go(self, flow: Flow | None) -> None:
-        if self.stopped:
-            return
-        if flow is None:
-            self.why = f"no way to {self.hop}"
-            self._agent.soon(lambda: self._finish(None))
-            return
-        agent = self._agent
-        request = self._build("z9hG4bK" + os.urandom(9).hex())
-        if self._keys is not None:
-            self._keys.sign(request, self._lookup, os.urandom(8).hex())
-        flow, self._by_size = agent.dress(request, flow, self.bound, self.user, not self._by_size)
-        if self.dialog is not None:
-            self.dialog.transport, self.dialog.peer = flow.transport, (flow.host, flow.port)
-        self.client = agent.start_client(request, flow, self, self._limit_s)
-
-    def _lookup(self, realm: str) -> tuple[str, str] | None:
-        if self._credentials is not None:
-            return self._credentials
-        try:
-            return self._agent.credentials(realm, Uri.parse(self.hop).host)
-        except BadUri:
-            return None
-
-    def provisional(self, response: Response) -> None:
-        """A 1xx came."""
-
-    def response(self, response: Response) -> None:
-        if response.status < 200:
-            self.provisional(response)
-        elif response.status in (401, 407) and self._retry(response):
-            return
-        else:
-            self._finish(response)
-
-    def _retry(self, response: Response) -> bool:
-        self._tries += 1
-        keys = self._keys = self._keys or Keyring()
-        client = self.client
-        if self.stopped or client is None or self._tries >= _MAX_TRIES:
-            return False
-        if not keys.learn(client.request, response) or not keys.can_answer(self._lookup):
-            return False
-        self.start()
-        return True
-
-    def expired(self, why: str) -> None:
-        if why == "transport" and self._by_size and not self.stopped and self._tries < _MAX_TRIES:
-            self._tries += 1
-            self.start()  # TCP was only for its size: UDP takes it as well
-            return
-        self.why = "nobody listens there" if why == "transport" else "no answer"
-        self._finish(None)
-
-    def _finish(self, response: Response | None) -> None:
-        self._done(response)
-
-    @property
-    def keys(self) -> Keyring | None:
-        return self._keys
 
 
 class _Invitation(Exchange):
@@ -278,7 +105,7 @@ class Call:
         "tag",
     )
 
-    def __init__(self, agent: SipAgent, bound: Any, dialog: Dialog, listener: CallListener, incoming: bool) -> None:
+    def __init__(self, agent: SipAgent, bound: Bound, dialog: Dialog, listener: CallListener, incoming: bool) -> None:
         self._agent = agent
         self.bound = bound
         self.dialog = dialog
@@ -296,7 +123,7 @@ class Call:
         self._server: Server | None = None
         self._request: Request | None = None
         self._offer: Offer | None = None
-        self._ring: Any = None
+        self._ring: Alarm | None = None
         self._cancelled = False
         self._cancel_sent = False
         self._bye_sent = False

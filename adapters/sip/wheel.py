@@ -4,7 +4,7 @@ Arming and disarming cost a dictionary entry each, however many thousands wait; 
 cancelled timer leaves nothing behind. Pure: `now` is an argument, in seconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Timed:
@@ -85,3 +85,21 @@ class Wheel:
                 timed._slot = -1
                 yield timed
             self._buckets.pop(slot, None)
+
+
+class Alarm(Timed):
+    """One thing to do later."""
+
+    __slots__ = ("_action", "_wheel")
+
+    def __init__(self, wheel: Wheel, action: Callable[[], None]) -> None:
+        super().__init__()
+        self._wheel = wheel
+        self._action = action
+
+    def expire(self, now: float) -> None:
+        self._action()
+
+    def cancel(self) -> None:
+        """Do not do it. Safe to repeat."""
+        self._wheel.disarm(self)

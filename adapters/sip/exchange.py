@@ -1,0 +1,151 @@
+"""One request of ours, from sending to its final response: digest and large requests included.
+
+A 401 or 407 is answered with the credentials there are (RFC 3261 section 22); a request
+that went over TCP only for its size goes by UDP when nobody takes TCP (section 18.1.1).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from adapters.sip.dialog import Dialog
+from adapters.sip.digest import Keyring
+from adapters.sip.message import Request, Response
+from adapters.sip.transaction import Client
+from adapters.sip.uri import BadUri, Uri
+
+if TYPE_CHECKING:
+    from adapters.sip.agent import SipAgent
+    from adapters.sip.route import Bound
+    from adapters.sip.transport import Flow
+
+_MAX_TRIES = 4
+"""How often one request is sent anew for a challenge or another transport."""
+
+Done = Callable[[Response | None], None]
+"""Told the final response of a request, or None when none came."""
+
+
+class Exchange:
+    """One request of ours and its final response, digest and another transport included."""
+
+    __slots__ = (
+        "_agent",
+        "_build",
+        "_by_size",
+        "_credentials",
+        "_done",
+        "_keys",
+        "_limit_s",
+        "_may_switch",
+        "_tries",
+        "bound",
+        "client",
+        "dialog",
+        "hop",
+        "stopped",
+        "user",
+        "why",
+    )
+
+    def __init__(
+        self,
+        agent: SipAgent,
+        bound: Bound,
+        hop: str,
+        build: Callable[[str], Request],
+        done: Done,
+        *,
+        dialog: Dialog | None = None,
+        user: str = "",
+        keys: Keyring | None = None,
+        credentials: tuple[str, str] | None = None,
+        limit_s: float | None = None,
+    ) -> None:
+        self._agent = agent
+        self.bound = bound
+        self.hop = hop
+        self._build = build
+        self._done = done
+        self.dialog = dialog
+        self.user = user
+        self._keys = keys
+        self._credentials = credentials
+        self._limit_s = limit_s
+        self._tries = 0
+        self._may_switch = True
+        self._by_size = False
+        self.client: Client | None = None
+        self.stopped = False
+        self.why = ""
+        """Why there was no final response, in words."""
+
+    def start(self) -> None:
+        """Send it; `done` is told later, never from within this call."""
+        self._agent.route(self, self._go)
+
+    def _go(self, flow: Flow | None) -> None:
+        if self.stopped:
+            return
+        if flow is None:
+            self.why = f"no way to {self.hop}"
+            self._agent.soon(lambda: self._finish(None))
+            return
+        agent = self._agent
+        request = self._build("z9hG4bK" + os.urandom(9).hex())
+        if self._keys is not None:
+            self._keys.sign(request, self._lookup, os.urandom(8).hex())
+        way = agent.dress(request, flow, self.bound, self.user, self._may_switch)
+        self._by_size = way is not flow
+        flow = way
+        if self.dialog is not None:
+            self.dialog.transport, self.dialog.peer = flow.transport, (flow.host, flow.port)
+        self.client = agent.start_client(request, flow, self, self._limit_s)
+
+    def _lookup(self, realm: str) -> tuple[str, str] | None:
+        if self._credentials is not None:
+            return self._credentials
+        try:
+            return self._agent.credentials(realm, Uri.parse(self.hop).host)
+        except BadUri:
+            return None
+
+    def provisional(self, response: Response) -> None:
+        """A 1xx came."""
+
+    def response(self, response: Response) -> None:
+        if response.status < 200:
+            self.provisional(response)
+        elif response.status in (401, 407) and self._retry(response):
+            return
+        else:
+            self._finish(response)
+
+    def _retry(self, response: Response) -> bool:
+        self._tries += 1
+        keys = self._keys = self._keys or Keyring()
+        client = self.client
+        if self.stopped or client is None or self._tries >= _MAX_TRIES:
+            return False
+        if not keys.learn(client.request, response) or not keys.can_answer(self._lookup):
+            return False
+        self.start()
+        return True
+
+    def expired(self, why: str) -> None:
+        if why == "transport" and self._by_size and not self.stopped and self._tries < _MAX_TRIES:
+            self._tries += 1
+            self._may_switch = False
+            self.start()  # TCP was only for its size: UDP takes it as well
+            return
+        self.why = "nobody listens there" if why == "transport" else "no answer"
+        self._finish(None)
+
+    def _finish(self, response: Response | None) -> None:
+        self._done(response)
+
+    @property
+    def keys(self) -> Keyring | None:
+        return self._keys
