@@ -6,6 +6,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
+from adapters.capabilities import Capability
 from adapters.contract import BridgeAdapter, EndpointAdapter, Remember, Sink
 from adapters.sip.agent import SipAgent
 from adapters.values import Control
@@ -47,3 +48,9 @@ def bridge(family: str, control: Control, surroundings: Surroundings) -> BridgeA
     """The adapter of a bridge. Raises LookupError for a family that has none."""
     adapter: BridgeAdapter = _load(BRIDGES, "bridge", family)(control, surroundings)
     return adapter
+
+
+def bridge_capabilities(family: str) -> frozenset[Capability]:
+    """What a bridge family can do, without having one. Raises LookupError for an unknown family."""
+    declared: frozenset[Capability] = _load(BRIDGES, "bridge", family).capabilities
+    return declared

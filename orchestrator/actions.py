@@ -30,7 +30,6 @@ from adapters import (
     Unreachable,
 )
 from orchestrator.desk import Desk
-from orchestrator.keys import Keys
 from orchestrator.lease import Lease, LeaseLost
 from orchestrator.roster import RosterView
 from orchestrator.rules.plan import Way
@@ -114,7 +113,6 @@ class Actions:
         bridge: Bridge,
         rooms: Mapping[str, LinkedRoom],
         desk: Desk,
-        keys: Keys,
         lease: Lease,
         ring_s: float,
         put: Callable[[News], None],
@@ -123,7 +121,6 @@ class Actions:
         self._bridge_row = bridge
         self._rooms = rooms
         self._desk = desk
-        self._keys = keys
         self._lease = lease
         self._ring_s = ring_s
         self._put = put
@@ -165,16 +162,8 @@ class Actions:
 
     async def dial(self, leg: str, way: Way, address: str, *, name: str, link: str | None) -> None:
         """Place a call for a participant; `link` is the room's name when it is a link."""
-        digits = ""
-        if link is not None:
-            room = self._rooms[link].room
-            digits = self._keys.unseal(room.pin, room.name) + "#" if room.pin else ""
-        options = DialOptions(
-            display=f"{self._run.title} [{self._run.tag}]" if link is not None else name,
-            ring_s=self._ring_s,
-            digits=digits,
-        )
         try:
+            options = DialOptions(name, self._ring_s) if link is None else self._link_options(link)
             self._lease.check()
             if way is Way.BRIDGE_DIALS:
                 await self._bridge.invite(leg, self._run.number, Address.parse(address), options)
@@ -183,6 +172,12 @@ class Actions:
                 await self._desk.caller(self._near(address, link)).dial(leg, to, options)
         except AdapterError as error:
             self._put(VerbFailed(leg, "dial", error))
+
+    def _link_options(self, link: str) -> DialOptions:
+        """A link shows the run's tag, so that the far roster can prove it, and enters the PIN."""
+        room = self._rooms[link].room
+        digits = self._desk.secret(room.pin, room.name) + "#" if room.pin else ""
+        return DialOptions(f"{self._run.title} [{self._run.tag}]", self._ring_s, digits=digits)
 
     async def hang_up(self, leg: str, way: Way, address: str, *, link: str | None) -> None:
         """Bring a call down."""

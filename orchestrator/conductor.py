@@ -12,10 +12,10 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from adapters import Address
 from orchestrator.actions import LinkedRoom
 from orchestrator.desk import Desk
 from orchestrator.dispatch import CommandBus, Dispatcher, LocalBus, LocalDispatcher
-from orchestrator.keys import Keys
 from orchestrator.lease import Lease, LeaseLost, Leases, LeaseTerms, is_gone
 from orchestrator.ledger import Ledger
 from orchestrator.memory import LegMemories
@@ -26,7 +26,7 @@ from orchestrator.rules.tag import run_tag
 from orchestrator.runner import Props, Runner, RunTerms
 from orchestrator.store import journal
 from orchestrator.store.database import Database
-from orchestrator.store.inventory import Bridge, bridge_by_id, rooms_by_names
+from orchestrator.store.inventory import Bridge, bridge_by_id, endpoints_with_login, rooms_by_names
 from orchestrator.store.journal import JournalBell
 from orchestrator.store.meetings import Meeting, meeting_by_id, open_meetings, participants
 from orchestrator.store.runs import (
@@ -84,7 +84,6 @@ class Conductor:
         self,
         database: Database,
         clock: Clock,
-        keys: Keys,
         desk: Desk,
         *,
         terms: RunTerms | None = None,
@@ -99,7 +98,6 @@ class Conductor:
         self.alarm = Alarm(clock)
         self._database = database
         self._clock = clock
-        self._keys = keys
         self._terms = terms or RunTerms()
         self._pace_off = pace_off
         self._paces: dict[int, Pace] = {}
@@ -369,6 +367,7 @@ class Conductor:
             bridge = await bridge_by_id(session, rows.run.bridge_id)
             assert bridge is not None  # a bridge with runs cannot be deleted
             rooms = await self._rooms(session, rows.participants)
+            await self._learn_logins(session, bridge)
         shard_id = lease.shard_id
 
         async def orders() -> list[ShardCommand]:
@@ -385,7 +384,6 @@ class Conductor:
                 lease=lease,
                 ledger=Ledger(self._database, self.bell, lease, run_id),
                 desk=self.desk,
-                keys=self._keys,
                 pace=self._pace_of(bridge),
                 now=self._clock.now,
                 terms=self._terms,
@@ -393,6 +391,16 @@ class Conductor:
                 installation=rows.run.tag.removeprefix("dc").partition("-")[0],
             )
         )
+
+    async def _learn_logins(self, session: AsyncSession, bridge: Bridge) -> None:
+        """SIP devices that ask who we are get the log-in of their inventory entry."""
+        if bridge.family == "sip" and bridge.control_username:
+            host = Address.parse(bridge.conference_address.format(number="0")).host
+            self.desk.learn_login(host, bridge.control_username, bridge.control_secret, bridge.name)
+        for at in await endpoints_with_login(session, "sip"):
+            for address in at.addresses:
+                host, endpoint = Address.parse(address).host, at.endpoint
+                self.desk.learn_login(host, endpoint.control_username, endpoint.control_secret, endpoint.name)
 
     def _pace_of(self, bridge: Bridge) -> Pace:
         per_s = None if self._pace_off else bridge.pace_per_s

@@ -25,7 +25,7 @@ from adapters import (
     SessionGone,
     SessionReady,
 )
-from orchestrator.keys import Keys
+from orchestrator.keys import Keys, SecretMissing
 from orchestrator.rules.tag import LegName
 from orchestrator.store.inventory import Bridge
 
@@ -68,6 +68,7 @@ class Desk:
         self._callers: dict[Address, EndpointAdapter] = {}
         self._runs: dict[int, Inbox] = {}
         self._rooms: dict[tuple[str, str], dict[int, Inbox]] = {}
+        self._logins: dict[str, tuple[str, str, str]] = {}
 
     # --- who hears what ------------------------------------------------------------------
 
@@ -110,10 +111,37 @@ class Desk:
                         told.add(run_id)
                         inbox(event)
 
+    # --- SIP log-ins ---------------------------------------------------------------------
+
+    def learn_login(self, host: str, username: str, sealed: str, name: str) -> None:
+        """The SIP user name and sealed secret for whatever answers at `host`."""
+        self._logins[host] = (username, sealed, name)
+
+    def login(self, _realm: str, host: str) -> tuple[str, str] | None:
+        """User name and opened secret for a device that asks who we are, or None."""
+        known = self._logins.get(host)
+        if known is None:
+            return None
+        try:
+            return known[0], self.secret(known[1], known[2])
+        except LoginRefused as error:
+            log.error("no-secret", device=known[2], why=error.why)
+            return None
+
+    def secret(self, sealed: str, device: str) -> str:
+        """The opened secret of a device. Raises LoginRefused when it cannot be opened: a human first."""
+        try:
+            return self._keys.unseal(sealed, device)
+        except SecretMissing as error:
+            raise LoginRefused(device, "open", str(error)) from None
+
     # --- bridges -------------------------------------------------------------------------
 
     def bridge(self, row: Bridge) -> BridgeAdapter:
-        """The adapter of a bridge, opened or not: enough to ask what it can do and to `expect`."""
+        """The adapter of a bridge, opened or not: enough to ask what it can do and to `expect`.
+
+        Raises LoginRefused when its secret cannot be opened.
+        """
         session = self._bridges.get(row.name)
         if session is None:
             control = Control(
@@ -121,7 +149,7 @@ class Desk:
                 host=row.control_host,
                 port=row.control_port,
                 username=row.control_username,
-                secret=self._keys.unseal(row.control_secret, row.name) if row.control_secret else "",
+                secret=self.secret(row.control_secret, row.name),
                 settings={**row.settings, "conference_address": row.conference_address, "ports": row.ports},
             )
             session = self._bridges[row.name] = _BridgeSession(self.hands.bridge(row.family, control))

@@ -13,7 +13,6 @@ import structlog
 from adapters import Capability, LegState
 from orchestrator.actions import Actions, LinkedRoom, News
 from orchestrator.desk import Desk
-from orchestrator.keys import Keys
 from orchestrator.lease import Lease, LeaseLost
 from orchestrator.ledger import Ledger
 from orchestrator.observer import Observer
@@ -58,7 +57,6 @@ class Props:
     lease: Lease
     ledger: Ledger
     desk: Desk
-    keys: Keys
     pace: Pace
     now: Callable[[], datetime]
     terms: RunTerms
@@ -96,7 +94,7 @@ class Runner:
         self._by_id = {t.id: t for t in props.tracks}
         self._shown: dict[int, dict[str, object]] = {}
         self._actions = Actions(
-            props.run, props.bridge, props.rooms, props.desk, props.keys, props.lease, props.terms.ring_s, self.put
+            props.run, props.bridge, props.rooms, props.desk, props.lease, props.terms.ring_s, self.put
         )
         self._seen = Observer(
             props.run, props.bridge, props.tracks, props.rooms, props.ledger, self._actions,
@@ -321,8 +319,9 @@ class Runner:
 
         A bridge that cannot tell, or whose session is down, holds nothing up.
         """
-        can_tell = Capability.ROSTER in self._p.desk.bridge(self._p.bridge).capabilities
-        if not can_tell or not self._seen.conference_ready or not self._p.desk.is_up(self._p.bridge.name):
+        if not self._seen.conference_ready or not self._p.desk.is_up(self._p.bridge.name):
+            return True
+        if Capability.ROSTER not in self._p.desk.bridge(self._p.bridge).capabilities:
             return True
         if self._seen.roster_asked_s <= self._seen.last_cleared_s or self._seen.orphans:
             self._seen.have_roster_again()

@@ -173,6 +173,11 @@ async def _endpoints_at(session: AsyncSession, *where: ColumnElement[bool]) -> l
     return [EndpointAt(endpoint, tuple(addresses.get(id_of(endpoint), ()))) for endpoint in endpoints]
 
 
+async def endpoints_with_login(session: AsyncSession, family: str) -> list[EndpointAt]:
+    """The family's endpoints that have a user name, with their addresses."""
+    return await _endpoints_at(session, col(Endpoint.family) == family, col(Endpoint.control_username) != "")
+
+
 async def bridge_by_id(session: AsyncSession, bridge_id: int) -> Bridge | None:
     """The bridge, or None."""
     return await session.get(Bridge, bridge_id)

@@ -1,0 +1,59 @@
+"""The composition root of the mind: hands from the registry, one SIP agent, one desk, one conductor."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adapters import BridgeAdapter, Capability, Control, EndpointAdapter, registry
+from adapters.registry import Surroundings
+from adapters.sip.agent import SipAgent
+from api.settings import Settings
+from orchestrator.conductor import Conductor
+from orchestrator.desk import Desk
+from orchestrator.keys import Keys
+from orchestrator.store.database import Database
+from schedules.clock import Clock
+
+
+class RegisteredHands:
+    """The adapters of the registry, each given the same surroundings."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+
+    def endpoint(self, family: str, control: Control) -> EndpointAdapter:
+        return registry.endpoint(family, control, self._surroundings)
+
+    def bridge(self, family: str, control: Control) -> BridgeAdapter:
+        return registry.bridge(family, control, self._surroundings)
+
+    def bridge_capabilities(self, family: str) -> frozenset[Capability]:
+        return registry.bridge_capabilities(family)
+
+    @property
+    def dialing_families(self) -> frozenset[str]:
+        """Families whose own control session can make the endpoint dial; `sip` has none."""
+        return frozenset(family for family in registry.ENDPOINTS if family not in ("sip", "h323"))
+
+
+@asynccontextmanager
+async def conducting(
+    settings: Settings, database: Database, keys: Keys, clock: Clock, *, bells: bool = True
+) -> AsyncIterator[Conductor]:
+    """A conductor that runs inside the block; afterwards its runs are handed over, calls stay up.
+
+    Raises OSError when the SIP address is taken.
+    """
+    desk = Desk(keys, clock.now)
+    agent = SipAgent(settings.sip_host, settings.sip_port, now=clock.now, credentials=desk.login)
+    conductor = Conductor(database, clock, desk, terms=settings.terms, pace_off=settings.pace_off)
+    surroundings = Surroundings(sink=desk.take, remember=conductor.memories.remember, now=clock.now, sip=agent)
+    desk.hands = RegisteredHands(surroundings)
+    await agent.start()
+    try:
+        await conductor.start(bells=bells)
+        try:
+            yield conductor
+        finally:
+            await conductor.stop()
+    finally:
+        await agent.close()
