@@ -5,11 +5,11 @@ import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.limits import time_zones
 from orchestrator.rules.redial import RedialRules
 from orchestrator.runner import RunTerms
 
@@ -25,7 +25,7 @@ def default_data_dir() -> Path:
 
 
 def _zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in time_zones():
         raise ValueError(f"{name!r} is no time zone; expected a name such as Asia/Ho_Chi_Minh")
     return name
 

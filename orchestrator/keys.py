@@ -6,20 +6,17 @@ key. `env:NAME` is no secret itself: it is kept as it is and looked up when it i
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
+from orchestrator.private_file import PrivateFileBad, read_or_create
+
 _SEAL = "fernet:"
 _ENV = "env:"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _LONGEST = 1_000
-
-
-class KeyFileBad(Exception):
-    """The key file cannot be used as it stands."""
 
 
 class SecretMissing(Exception):
@@ -40,17 +37,13 @@ class Keys:
     def open_or_create(cls, path: Path, environment: Mapping[str, str] | None = None) -> "Keys":
         """The key in `path`; made there, readable by us alone, when there is none.
 
-        Of processes that start together the first one's key wins for all. Raises KeyFileBad.
+        Of processes that start together the first one's key wins for all. Raises PrivateFileBad.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            _create(path, Fernet.generate_key() + b"\n")
+        content = read_or_create(path, lambda: Fernet.generate_key() + b"\n")
         try:
-            if path.stat().st_mode & 0o077:
-                raise KeyFileBad(f"{path} can be read by others; expected mode 600 (chmod 600 {path})")
-            return cls(path.read_bytes().strip(), path, environment)
+            return cls(content.strip(), path, environment)
         except ValueError:
-            raise KeyFileBad(
+            raise PrivateFileBad(
                 f"{path} holds no key; expected the file this installation made at its first start"
             ) from None
 
@@ -93,19 +86,3 @@ def env_name(text: str) -> str:
     if not text.startswith(_ENV) or _NAME.fullmatch(name) is None:
         raise ValueError("expected env:NAME with a name of letters, digits and underscores")
     return name
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Have `path` appear whole with mode 600, unless another process was first."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mkstemp gives mode 600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            return
-    finally:
-        os.unlink(name)

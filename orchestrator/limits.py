@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from functools import cache
+from zoneinfo import available_timezones
 
 from adapters import Address
 
@@ -40,3 +42,9 @@ def address(text: str) -> str:
     if len(text) > ADDRESS_LENGTH:
         raise ValueError(f"an address has at most {ADDRESS_LENGTH} characters")
     return str(Address.parse(text))
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """The names of the IANA database; those that mean "this machine" or nothing are left out."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})

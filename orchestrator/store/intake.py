@@ -45,12 +45,15 @@ class SheetRefused(Exception):
         self.errors = errors
 
 
-async def take_in(database: Database, sheet: Sheet, *, dry_run: bool = False) -> Intake:
+async def take_in(
+    database: Database, sheet: Sheet, *, dry_run: bool = False, time_zone: str = "Asia/Ho_Chi_Minh"
+) -> Intake:
     """Create the sites of the file that are new, update those that are there (by code).
 
     Only the site and its first endpoint change; a sealed secret stays where the file has
-    none. Raises SheetRefused with every error, those of the file and those against what
-    is in the database; then, and after a dry run, nothing has changed.
+    none. The file has no column for a zone: new sites get `time_zone`. Raises SheetRefused
+    with every error, those of the file and those against what is in the database; then,
+    and after a dry run, nothing has changed.
     """
     async with database.write() as session:
         await turn(session)
@@ -68,7 +71,7 @@ async def take_in(database: Database, sheet: Sheet, *, dry_run: bool = False) ->
                 values = {"name": at.endpoints[0].endpoint.name, "code": row.code}
                 intake.notices.append(Remark(row.row, Complaint("family", problem, "", values)))
         if not dry_run:
-            await _apply(session, sheet, there)
+            await _apply(session, sheet, there, time_zone)
     return intake
 
 
@@ -99,11 +102,11 @@ async def _conflicts(session: AsyncSession, sheet: Sheet, there: Mapping[str, Si
     return conflicts
 
 
-async def _apply(session: AsyncSession, sheet: Sheet, there: Mapping[str, SiteEndpoints]) -> None:
+async def _apply(session: AsyncSession, sheet: Sheet, there: Mapping[str, SiteEndpoints], time_zone: str) -> None:
     sites: dict[str, Site] = {}
     for row in sheet.rows:
         at = there.get(row.code)
-        site = at.site if at is not None else Site(code=row.code, name=row.name)
+        site = at.site if at is not None else Site(code=row.code, name=row.name, time_zone=time_zone)
         for column in _SITE_COLUMNS:
             setattr(site, column, getattr(row, column))
         sites[row.code] = site

@@ -133,6 +133,15 @@ async def bookings_of(session: AsyncSession, meetings: Sequence[Meeting]) -> dic
     }
 
 
+async def links_of(session: AsyncSession, meetings: Sequence[Meeting]) -> dict[int, int]:
+    """Meeting id -> how many rooms are linked."""
+    links = dict.fromkeys((_id_of(meeting) for meeting in meetings), 0)
+    for meeting_id in await session.exec(select(MeetingLink.meeting_id)):
+        if meeting_id in links:
+            links[meeting_id] += 1
+    return links
+
+
 async def book(session: AsyncSession, meeting: Meeting, site_ids: Collection[int], room_ids: Sequence[int]) -> Meeting:
     """Keep a new meeting; `site_ids` do not count when it is for all sites."""
     await turn(session)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.keys import KeyFileBad, Keys, SecretMissing
+from orchestrator.keys import Keys, SecretMissing
+from orchestrator.private_file import PrivateFileBad
 
 
 def test_the_key_file_is_made_once_with_mode_600(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_a_key_file_others_can_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "key"
     Keys.open_or_create(path)
     os.chmod(path, 0o644)
-    with pytest.raises(KeyFileBad, match="mode 600"):
+    with pytest.raises(PrivateFileBad, match="mode 600"):
         Keys.open_or_create(path)
 
 
@@ -72,7 +73,7 @@ def test_a_file_that_is_no_key_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("hello")
     path.chmod(0o600)
-    with pytest.raises(KeyFileBad, match="holds no key"):
+    with pytest.raises(PrivateFileBad, match="holds no key"):
         Keys.open_or_create(path)
     assert path.read_text() == "hello"
 

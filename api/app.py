@@ -1,0 +1,121 @@
+"""The composition root: builds everything from the settings and owns its life.
+
+The only place (besides tests) that knows which families have adapters.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import APIRouter, Depends, FastAPI
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from sqlmodel import select
+
+from adapters.registry import BRIDGES, ENDPOINTS
+from api.auth import Gate, signed_in, token_of
+from api.console import page
+from api.errors import MEDIA_TYPE, BodyLimit, install
+from api.logs import logger, start_logging
+from api.routes import bridges, endpoints, health, meetings, rooms, runs, sites
+from api.schemas.problem import Problem
+from api.services import Services
+from api.settings import Settings
+from api.traffic import Traffic
+from orchestrator.keys import Keys, SecretMissing
+from orchestrator.sheet import MOST_BYTES
+from orchestrator.store.database import Database
+from orchestrator.store.inventory import Bridge, Endpoint, Room
+from orchestrator.store.journal import JournalBell
+from orchestrator.store.migration import migrate
+from schedules.clock import Clock, SystemClock
+
+API = "/api/v1"
+
+_log = logger("api.app")
+
+
+def build(settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """The application; `app.state.services` holds what it works with.
+
+    Makes the data folder, key and token. Raises PrivateFileBad, ValueError (an unknown kind
+    of database), OSError.
+    """
+    start_logging(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    metrics = CollectorRegistry()
+    ProcessCollector(registry=metrics)
+    PlatformCollector(registry=metrics)
+    services = Services(
+        settings=settings,
+        database=Database(settings.database),
+        keys=Keys.open_or_create(settings.key_file),
+        clock=clock or SystemClock(),
+        gate=Gate(token_of(settings)),
+        bell=JournalBell(),
+        metrics=metrics,
+        endpoint_families=frozenset(ENDPOINTS),
+        bridge_families=frozenset(BRIDGES),
+    )
+    app = FastAPI(
+        title="điểm cầu",
+        version=_version(),
+        lifespan=_life,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,  # their pages load scripts from foreign hosts
+        redoc_url=None,
+        responses={
+            status: {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "a problem document (RFC 9457)"}
+            for status in (400, 401, 404, 409, 413, 422, 429)
+        },
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    app.state.body_limits = {f"{API}{sites.IMPORT_PATH}": MOST_BYTES + 1}
+    rest = APIRouter(prefix=API, dependencies=[Depends(signed_in)])
+    for room in (sites, endpoints, bridges, rooms, meetings, runs):
+        rest.include_router(room.router)
+    app.include_router(rest)
+    app.include_router(health.router)
+    page.install(app, page.Console(services))
+    install(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Traffic, metrics=metrics)
+    return app
+
+
+@asynccontextmanager
+async def _life(app: FastAPI) -> AsyncIterator[None]:
+    """From a migrated database to closed connections."""
+    services: Services = app.state.services
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(services.database.close)
+        await migrate(services.database)
+        await _report_sealed_with_another_key(services)
+        for enter in services.alongside:
+            await stack.enter_async_context(enter(services))
+        _log.info("started", version=app.version)
+        yield
+        _log.info("stopping")
+
+
+async def _report_sealed_with_another_key(services: Services) -> None:
+    """A lost key file shows now, not when the meeting begins."""
+    async with services.database.read() as session:
+        secrets = [
+            *await session.exec(select(Endpoint.name, Endpoint.control_secret)),
+            *await session.exec(select(Bridge.name, Bridge.control_secret)),
+            *await session.exec(select(Room.name, Room.pin)),
+        ]
+    for name, stored in secrets:
+        if stored and not stored.startswith("env:"):
+            try:
+                services.keys.unseal(stored, name)
+            except SecretMissing as error:
+                _log.error("secret-unreadable", device=name, reason=str(error))
+
+
+def _version() -> str:
+    try:
+        return version("diemcau")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "0"
