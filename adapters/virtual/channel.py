@@ -146,6 +146,7 @@ class Order:
     timeout_s: float
     variables: Mapping[str, str]
     has_caller_id: bool
+    video: bool
 
 
 class Room:

@@ -14,6 +14,8 @@ from adapters.virtual.behavior import Act, Attempt, Behavior
 from adapters.virtual.exchange import Line
 
 BUSY = 486
+MAX_IGNORED = 1000
+"""Calls remembered as not replied to; the script has moved on long before."""
 
 Dialer = Callable[["Endpoint", Address], Line]
 """Places a call for an endpoint; the endpoint is the line's listener."""
@@ -55,17 +57,31 @@ class _Call:
 class Endpoint:
     """One virtual codec: where it is, how it behaves, what it has on the line."""
 
-    __slots__ = ("_back", "_calls", "_dial", "_lines", "addresses", "behavior", "dead", "name", "tally")
+    __slots__ = (
+        "_back",
+        "_calls",
+        "_dial",
+        "_ignored",
+        "_lines",
+        "addresses",
+        "behavior",
+        "dead",
+        "name",
+        "tally",
+        "title",
+    )
 
-    def __init__(self, name: str, behavior: Behavior, dial: Dialer | None = None) -> None:
+    def __init__(self, name: str, behavior: Behavior, dial: Dialer | None = None, title: str = "") -> None:
         self.name = name
+        self.title = title or name
         self.behavior = behavior
         self.addresses: tuple[Address, ...] = ()
         self.dead = False
         self.tally = Tally()
         self._dial = dial
         self._calls: dict[str, _Call] = {}
-        self._lines = 0
+        self._lines = 0  # calls that used up an attempt
+        self._ignored: set[str] = set()
         self._back: asyncio.TimerHandle | None = None
 
     # ---- what others ask ----
@@ -84,24 +100,33 @@ class Endpoint:
 
     # ---- calls that come in ----
 
-    def offered(self, line: Line) -> bool:
-        if self.dead:
+    def ignores(self, key: str) -> bool:
+        if key in self._ignored:
+            return True
+        if self._calls or self.behavior.attempt(self._lines).responds:
             return False
+        if len(self._ignored) >= MAX_IGNORED:
+            self._ignored.clear()
+        self._ignored.add(key)
+        self._lines += 1
+        self.tally.rings += 1
+        return True
+
+    def ignored(self, key: str) -> bool:
+        return key in self._ignored
+
+    def offered(self, line: Line) -> None:
         tally = self.tally
-        attempt = self.behavior.attempt(self._lines)
         tally.rings += 1
         if self._calls:
             tally.doubles += 1
             tally.most_calls = max(tally.most_calls, len(self._calls) + 1)
             line.reject(BUSY)
-            return True
+            return
+        attempt = self.behavior.attempt(self._lines)
         self._lines += 1
-        if not attempt.responds:
-            return False
-        self._take(line, attempt)
-        now = asyncio.get_running_loop().time()
-        self._follow(self._calls[line.key], attempt.before_answer(now))
-        return True
+        call = self._take(line, attempt)
+        self._follow(call, attempt.before_answer(asyncio.get_running_loop().time()))
 
     def _take(self, line: Line, attempt: Attempt) -> _Call:
         line.listener = self
@@ -124,7 +149,7 @@ class Endpoint:
         elif call.line.over or call.line.key not in self._calls:
             return
         elif act is Act.RING:
-            call.line.ringing()
+            call.line.ring()
         elif act is Act.ANSWER:
             self.tally.answers += 1
             call.line.answer()
@@ -162,6 +187,11 @@ class Endpoint:
             self._leave(call)
 
     # ---- what people in the room do ----
+
+    def behave(self, behavior: Behavior) -> None:
+        """From the next call on, follow another script from its beginning."""
+        self.behavior = behavior
+        self._lines = 0
 
     def hang_up(self) -> int:
         """Hang up every call, as with the remote control. Returns how many."""

@@ -44,7 +44,7 @@ class Line:
         self.listener: Listener | None = None
         self.over = False
 
-    def ringing(self) -> None:
+    def ring(self) -> None:
         raise NotImplementedError
 
     def answer(self) -> None:
@@ -74,8 +74,16 @@ class Device(Protocol):
         """False: nothing that is sent to it gets any reply."""
         ...
 
-    def offered(self, line: Line) -> bool:
-        """A new call. False: the device says nothing at all to it, ever."""
+    def ignores(self, key: str) -> bool:
+        """Whether it stays silent to this new call; asked again for every repetition of it."""
+        ...
+
+    def ignored(self, key: str) -> bool:
+        """Whether it has stayed silent to this call before."""
+        ...
+
+    def offered(self, line: Line) -> None:
+        """A new call that it did not ignore: the line is its own from now on."""
         ...
 
 
@@ -97,7 +105,7 @@ class PatchLine(Line):
         near._far, far._far = far, near
         return near, far
 
-    def ringing(self) -> None:
+    def ring(self) -> None:
         self._tell("rang")
 
     def answer(self) -> None:
@@ -183,7 +191,7 @@ class Exchange:
         device = self.at(to)
         if device is None:
             far.reject(404)
-        elif device.hears():
+        elif device.hears() and not device.ignores(near.key):
             asyncio.get_running_loop().call_soon(self._offer, device, far)
         return near
 

@@ -51,4 +51,5 @@ def read(packet: Packet) -> Order:
         timeout_s=int(packet.get("Timeout") or "30000") / 1000,
         variables={key.strip(): value for key, _, value in pairs},
         has_caller_id=bool(packet.get("CallerID")),
+        video=any(codec in packet.get("Codecs").lower() for codec in ("h26", "vp8", "vp9")),
     )

@@ -28,8 +28,8 @@ from adapters.virtual.exchange import Exchange, Line
 Fields = tuple[tuple[str, str], ...]
 Watcher = Callable[[str, Channel | None, Room | None, Fields], None]
 """Takes an AMI event: its name, channel, room and own fields."""
-Dialer = Callable[[str, str, str, "Switch"], Line]
-"""Places a SIP call: target URI, caller's name, caller's number, listener."""
+Dialer = Callable[[str, str, bool, "Switch"], Line]
+"""Places a SIP call: target URI, caller's name, whether to offer video, listener."""
 
 TRIES = 3
 MAX_DIGITS = 80
@@ -87,13 +87,19 @@ class Switch:
         """Whether the dial plan has this number."""
         return len(number) == 4 and number.isascii() and number.isdigit() and number[0] in "89"
 
-    def offered(self, line: Line) -> bool:
+    def ignores(self, key: str) -> bool:
+        return False
+
+    def ignored(self, key: str) -> bool:
+        return False
+
+    def offered(self, line: Line) -> None:
         if not self.route(line.called):
             line.reject(404)
-            return True
+            return
         if self.max_calls and len(self.channels) >= self.max_calls:
             line.reject(503)
-            return True
+            return
         h323 = line.key.startswith("patch-")
         name = f"OOH323/p-{line.caller}-{next(self._h323_names)}" if h323 else self._pjsip_name("labudp")
         channel = self._make(name, "", "Ring", "from-h323" if h323 else "from-sip", line.called, line)
@@ -105,7 +111,6 @@ class Switch:
         self._up(channel)
         channel.priority = 2
         self._enter(channel, line.called)
-        return True
 
     # ---- calling ----
 
@@ -132,8 +137,7 @@ class Switch:
         if channel.h323:
             channel.connected_name = self.name
         self._tell("Newchannel", channel)
-        if not channel.h323:
-            self._extend(channel, "s", "AppDial2", "(Outgoing Line)")
+        self._extend(channel, exten, "AppDial2", "(Outgoing Line)")
         for key, value in order.variables.items():
             self._tell("VarSet", channel, ("Variable", key), ("Value", value))
         if order.has_caller_id:
@@ -153,7 +157,7 @@ class Switch:
         else:
             assert self.dial is not None, "a switch without a SIP side cannot dial sip:"
             try:
-                line = self.dial(match["uri"], order.caller_name, order.caller, self)
+                line = self.dial(match["uri"], order.caller_name, order.video, self)
             except ValueError:
                 self._failed(channel, 404)
                 return

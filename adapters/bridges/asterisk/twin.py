@@ -66,7 +66,9 @@ class AsteriskTwin:
         switch.watch = self._event
 
     async def start(self, host: str, port: int = 0) -> None:
-        """Listen; port 0 takes a free one. Raises OSError where the address cannot be had."""
+        """Listen; port 0 takes a free one. Safe to repeat. Raises OSError where the address cannot be had."""
+        if self._server is not None:
+            return
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Session(self), host, port, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -314,7 +316,7 @@ class _Session(asyncio.Protocol):
     def list_channels(self, packet: Packet) -> None:
         now = self._switch.now()
         lines = [block.channel_line(c, now) for c in self._switch.channels.values()]
-        self._list(packet, "Channels will follow", "CoreShowChannel", lines)
+        self._list(packet, "Channels will follow", "CoreShowChannel", lines, "CoreShowChannelsComplete")
 
     def settings(self, packet: Packet) -> None:
         fields: list[Field] = [
