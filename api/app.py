@@ -13,6 +13,7 @@ from sqlmodel import select
 
 from adapters.registry import BRIDGES, ENDPOINTS
 from api.auth import Gate, signed_in, token_of
+from api.conducting import conducting
 from api.console import page
 from api.errors import MEDIA_TYPE, BodyLimit, install
 from api.logs import logger, start_logging
@@ -69,6 +70,7 @@ def build(settings: Settings, clock: Clock | None = None) -> FastAPI:
         },
         redirect_slashes=False,
     )
+    services.alongside.append(_conduct)
     app.state.services = services
     app.state.body_limits = {f"{API}{sites.IMPORT_PATH}": MOST_BYTES + 1}
     rest = APIRouter(prefix=API, dependencies=[Depends(signed_in)])
@@ -96,6 +98,21 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
         _log.info("started", version=app.version)
         yield
         _log.info("stopping")
+
+
+@asynccontextmanager
+async def _conduct(services: Services) -> AsyncIterator[None]:
+    """The conductor, for as long as the application serves."""
+    parts = (services.settings, services.database, services.keys, services.clock, services.bell)
+    async with conducting(*parts) as conductor:
+
+        async def is_unwell() -> str | None:
+            return None if conductor.is_well else "a part of the conductor has died; see the log"
+
+        services.conductor = conductor
+        services.meeting_changed = conductor.meeting_changed
+        services.not_ready.append(is_unwell)
+        yield
 
 
 async def _report_sealed_with_another_key(services: Services) -> None:

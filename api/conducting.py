@@ -11,6 +11,7 @@ from orchestrator.conductor import Conductor
 from orchestrator.desk import Desk
 from orchestrator.keys import Keys
 from orchestrator.store.database import Database
+from orchestrator.store.journal import JournalBell
 from schedules.clock import Clock
 
 
@@ -37,7 +38,7 @@ class RegisteredHands:
 
 @asynccontextmanager
 async def conducting(
-    settings: Settings, database: Database, keys: Keys, clock: Clock, *, bells: bool = True
+    settings: Settings, database: Database, keys: Keys, clock: Clock, bell: JournalBell, *, bells: bool = True
 ) -> AsyncIterator[Conductor]:
     """A conductor that runs inside the block; afterwards its runs are handed over, calls stay up.
 
@@ -45,7 +46,7 @@ async def conducting(
     """
     desk = Desk(keys, clock.now)
     agent = SipAgent(settings.sip_host, settings.sip_port, now=clock.now, credentials=desk.login)
-    conductor = Conductor(database, clock, desk, terms=settings.terms, pace_off=settings.pace_off)
+    conductor = Conductor(database, clock, desk, bell, terms=settings.terms, pace_off=settings.pace_off)
     surroundings = Surroundings(sink=desk.take, remember=conductor.memories.remember, now=clock.now, sip=agent)
     desk.hands = RegisteredHands(surroundings)
     await agent.start()

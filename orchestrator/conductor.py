@@ -85,12 +85,13 @@ class Conductor:
         database: Database,
         clock: Clock,
         desk: Desk,
+        bell: JournalBell,
         *,
         terms: RunTerms | None = None,
         lease_terms: LeaseTerms | None = None,
         pace_off: bool = False,
     ) -> None:
-        self.bell = JournalBell()
+        self.bell = bell
         self.runners: dict[int, Runner] = {}
         self.desk = desk
         self.leases = Leases(database, clock.now, lease_terms)
