@@ -20,7 +20,7 @@ from api.logs import logger, start_logging
 from api.routes import bridges, endpoints, health, meetings, rooms, runs, sites
 from api.schemas.problem import Problem
 from api.services import Services
-from api.settings import Settings
+from api.settings import Settings, make_data_dir
 from api.traffic import Traffic
 from orchestrator.keys import Keys, SecretMissing
 from orchestrator.sheet import MOST_BYTES
@@ -35,14 +35,15 @@ API = "/api/v1"
 _log = logger("api.app")
 
 
-def build(settings: Settings, clock: Clock | None = None) -> FastAPI:
+def build(settings: Settings, clock: Clock | None = None, *, conduct: bool = True) -> FastAPI:
     """The application; `app.state.services` holds what it works with.
 
-    Makes the data folder, key and token. Raises PrivateFileBad, ValueError (an unknown kind
+    Makes the data folder, key and token. With `conduct`, runs are conducted for as long as
+    it serves, unless `services.conductor` was set before. Raises PrivateFileBad, ValueError (an unknown kind
     of database), OSError.
     """
     start_logging(settings)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_data_dir(settings)
     metrics = CollectorRegistry()
     ProcessCollector(registry=metrics)
     PlatformCollector(registry=metrics)
@@ -54,7 +55,7 @@ def build(settings: Settings, clock: Clock | None = None) -> FastAPI:
         gate=Gate(token_of(settings)),
         bell=JournalBell(),
         metrics=metrics,
-        endpoint_families=frozenset(ENDPOINTS),
+        endpoint_families=endpoint_families(),
         bridge_families=frozenset(BRIDGES),
     )
     app = FastAPI(
@@ -70,7 +71,8 @@ def build(settings: Settings, clock: Clock | None = None) -> FastAPI:
         },
         redirect_slashes=False,
     )
-    services.alongside.append(_conduct)
+    if conduct:
+        services.alongside.append(_conduct)
     app.state.services = services
     app.state.body_limits = {f"{API}{sites.IMPORT_PATH}": MOST_BYTES + 1}
     rest = APIRouter(prefix=API, dependencies=[Depends(signed_in)])
@@ -102,7 +104,10 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _conduct(services: Services) -> AsyncIterator[None]:
-    """The conductor, for as long as the application serves."""
+    """The conductor, for as long as the application serves; one that was brought along stays."""
+    if services.conductor is not None:
+        yield
+        return
     parts = (services.settings, services.database, services.keys, services.clock, services.bell)
     async with conducting(*parts) as conductor:
 
@@ -111,8 +116,16 @@ async def _conduct(services: Services) -> AsyncIterator[None]:
 
         services.conductor = conductor
         services.meeting_changed = conductor.meeting_changed
+        services.bridge_changed = conductor.bridge_changed
         services.not_ready.append(is_unwell)
         yield
+
+
+def close_streams(app: FastAPI) -> None:
+    """End what clients follow without end, so that a server can stop; they resume at whoever serves next."""
+    app.state.console.close()
+    if hasattr(app.state, "live"):
+        app.state.live.close()
 
 
 async def _report_sealed_with_another_key(services: Services) -> None:
@@ -129,6 +142,11 @@ async def _report_sealed_with_another_key(services: Services) -> None:
                 services.keys.unseal(stored, name)
             except SecretMissing as error:
                 _log.error("secret-unreadable", device=name, reason=str(error))
+
+
+def endpoint_families() -> frozenset[str]:
+    """The families of endpoints that have an adapter."""
+    return frozenset(ENDPOINTS)
 
 
 def _version() -> str:

@@ -18,7 +18,7 @@ from orchestrator.store.journal import JournalBell
 from schedules.clock import Clock
 
 
-async def _nobody_listens(_meeting_id: int) -> None:
+async def _nobody_listens(_changed: object) -> None:
     """Until a conductor is there, nobody needs to know."""
 
 
@@ -38,6 +38,8 @@ class Services:
     conductor: Any = None
     meeting_changed: Callable[[int], Awaitable[None]] = _nobody_listens
     """Awaited after a meeting was created, changed or cancelled."""
+    bridge_changed: Callable[[str], Awaitable[None]] = _nobody_listens
+    """Awaited, with its name, after a bridge was changed."""
     alongside: list[Callable[["Services"], AbstractAsyncContextManager[None]]] = field(default_factory=list)
     """Entered when the application starts, after the database is ready; left in reverse order."""
     not_ready: list[Callable[[], Awaitable[str | None]]] = field(default_factory=list)

@@ -98,6 +98,11 @@ class Settings(BaseSettings):
             return self.host == "localhost"
 
 
+def make_data_dir(settings: Settings) -> None:
+    """Have the data folder, for us alone when it is made now."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 class SettingsWrong(Exception):
     """A variable holds what cannot be; names it, never its value."""
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.settings import Settings, SettingsWrong, read_settings
+from api.settings import Settings, SettingsWrong, make_data_dir, read_settings
 from orchestrator.private_file import PrivateFileBad
 from orchestrator.store.database import Database
 from orchestrator.store.migration import SchemaUnknown, migrate
@@ -54,7 +54,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 async def database_of(settings: Settings) -> AsyncIterator[Database]:
     """The installation's database at the newest revision. Raises BadInput for a URL that cannot be."""
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        make_data_dir(settings)
         database = Database(settings.database)
     except ValueError as error:
         raise BadInput(f"DIEMCAU_DATABASE_URL: {error}") from None

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.registry import ENDPOINTS
+from api.app import endpoint_families
 from api.commands.ground import database_of, print_json, refuse, run, settings_or_refuse
 from api.settings import Settings
 from orchestrator import sheet
@@ -64,7 +64,7 @@ def export_sites(
 
 async def _take_in(settings: Settings, content: bytes, dry_run: bool) -> Intake:
     async with database_of(settings) as database:
-        read = sheet.read(content, ENDPOINTS)
+        read = sheet.read(content, endpoint_families())
         return await take_in(database, read, dry_run=dry_run, time_zone=settings.time_zone)
 
 

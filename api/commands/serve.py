@@ -1,6 +1,7 @@
 """`diemcau serve`: the whole service in one process."""
 
 import asyncio
+import socket
 import sys
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
-from api.app import build
+from api.app import build, close_streams
 from api.commands.ground import BadInput, run, settings_or_refuse
 from api.settings import Settings
 
@@ -59,15 +60,20 @@ class Server(uvicorn.Server):
             h11_max_incomplete_event_size=65_536,
         )
         super().__init__(config)
+        self._application = application
         self._listening = asyncio.Event()
         self.url = ""
 
-    async def startup(self, sockets: object = None) -> None:
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        close_streams(self._application)
+        await super().shutdown(sockets)
 
     async def wait_until_listening(self, serving: "asyncio.Task[None]") -> None:
         """Return when requests are taken, or when the server has given up."""

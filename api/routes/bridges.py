@@ -61,6 +61,7 @@ async def change_bridge(name: NameInPath, patch: BridgePatch, services: Services
             setattr(bridge, column, value)
         _check(services, bridge)
         await session.flush()
+    await services.bridge_changed(name)
     return _shown(bridge)
 
 
