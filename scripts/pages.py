@@ -1,8 +1,13 @@
-"""Writes the pages of docs/ that are drawn from the code; with --check, says which are stale."""
+"""Writes what is drawn from the code into docs/; with --check, says which pages are stale.
+
+Some pages are drawn whole. In others only what stands between `<!-- drawn: NAME -->` and
+`<!-- end -->` is.
+"""
 
 import inspect
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +16,8 @@ from typing import Any
 from adapters import registry
 from adapters.capabilities import Capability
 from adapters.values import LegState
+from api.app import build
+from api.settings import PREFIX, Settings
 from orchestrator.rules import states
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -97,7 +104,45 @@ def adapters_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def routes() -> Iterable[str]:
+    """A table of every route, from the OpenAPI description."""
+    with tempfile.TemporaryDirectory() as folder:
+        described = build(Settings(data_dir=Path(folder))).openapi()
+    yield "| | path | |"
+    yield "|---|---|---|"
+    for path, verbs in described["paths"].items():
+        for verb, route in verbs.items():
+            said = (route.get("description") or route["summary"]).partition("\n")[0]
+            yield f"| {verb.upper()} | `{path}` | {said} |"
+
+
+def settings_table() -> Iterable[str]:
+    """A table of every setting: its variable, its default, and the comment behind it."""
+    source = inspect.getsource(Settings)
+    yield "| variable | default | |"
+    yield "|---|---|---|"
+    for name, field in Settings.model_fields.items():
+        comment = re.search(rf"^    {name}: .*?#[ \t]*(.*)$", source, re.MULTILINE)
+        default = "" if field.is_required() or field.default_factory else _plain(field.default)
+        yield f"| `{PREFIX}{name.upper()}` | {default} | {comment[1] if comment else ''} |"
+
+
+def _plain(value: object) -> str:
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"`[{', '.join(f'{n:g}' for n in value)}]`" if isinstance(value, tuple) else f"`{value}`"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {"states.md": states_page, "adapters.md": adapters_page}
+PARTS: Mapping[str, Callable[[], Iterable[str]]] = {"routes": routes, "settings": settings_table}
+_PART = re.compile(r"(<!-- drawn: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def redrawn(text: str) -> str:
+    """`text` with each drawn part as it should be. Raises KeyError for a part nobody draws."""
+    return _PART.sub(lambda part: part[1] + "".join(f"{line}\n" for line in PARTS[part[2]]()) + part[3], text)
 
 
 def main(arguments: list[str]) -> int:
@@ -105,18 +150,19 @@ def main(arguments: list[str]) -> int:
     if arguments and not check:
         print(f"pages: no such option {' '.join(arguments)}; known is --check", file=sys.stderr)
         return 2
-    stale = []
-    for name, draw in PAGES.items():
-        path, drawn = DOCS / name, draw()
-        if path.exists() and path.read_text(encoding="utf-8") == drawn:
-            continue
-        stale.append(f"docs/{name}")
-        if not check:
-            path.write_text(drawn, encoding="utf-8")
+    drawn = {DOCS / name: draw() for name, draw in PAGES.items()}
+    for path in sorted(DOCS.rglob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        if path not in drawn and _PART.search(text):
+            drawn[path] = redrawn(text)
+    stale = [path for path, text in drawn.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    names = ", ".join(f"docs/{path.relative_to(DOCS)}" for path in stale)
     if check and stale:
-        print(f"stale: {', '.join(stale)}; run `make docs` and commit what it writes", file=sys.stderr)
+        print(f"stale: {names}; run `make docs` and commit what it writes", file=sys.stderr)
         return 1
-    print(f"pages: {len(PAGES)} {'fresh' if check else f'drawn, {len(stale)} changed'}")
+    for path in stale:
+        path.write_text(drawn[path], encoding="utf-8")
+    print(f"pages: {len(drawn)} {'fresh' if check else f'drawn, changed: {names or None}'}")
     return 0
 
 
