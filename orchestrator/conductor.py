@@ -53,9 +53,11 @@ from schedules.rule import RecurrenceError
 log = structlog.get_logger(__name__)
 
 _HORIZON = timedelta(days=366 * 2)
+_MOST_SLOTS = 16
 _SCAN_S = 2.0
 _SWEEP_S = 20.0
-_OPEN_STATES = frozenset(RunState) - RUN_OVER
+_LOOK_BACK = timedelta(days=7)
+"""How far back a start that nobody made is still written down as missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +160,19 @@ class Conductor:
         """Hang the bell of every meeting's next occurrence, from the rows."""
         now = self._clock.now()
         async with self._database.read() as session:
-            meetings = await open_meetings(session, now)
-            claimed = await self._claimed(session, meetings, now)
+            meetings = await open_meetings(session, now - _LOOK_BACK)
+            ids = [meeting.id or 0 for meeting in meetings]
+            claimed = await claimed_occurrences(session, ids, now - 2 * _LOOK_BACK)
         for meeting in meetings:
             self._arm(meeting, now, claimed)
+            await self._record_missed(meeting, now, claimed)
 
     async def meeting_changed(self, meeting_id: int) -> None:
         """A meeting was booked, changed or cancelled: move its bell."""
         now = self._clock.now()
         async with self._database.read() as session:
             meeting = await meeting_by_id(session, meeting_id)
-            claimed = await self._claimed(session, [meeting], now) if meeting else set()
+            claimed = await claimed_occurrences(session, [meeting_id], now - 2 * _LOOK_BACK)
         if meeting is None or meeting.cancelled_at is not None:
             self.alarm.disarm(f"meeting-{meeting_id}")
         else:
@@ -179,12 +183,6 @@ class Conductor:
         await self.desk.forget_bridge(name)
         self._paces.clear()
 
-    @staticmethod
-    async def _claimed(session: AsyncSession, meetings: list[Meeting], now: datetime) -> set[tuple[int, datetime]]:
-        longest = max((m.duration_min for m in meetings), default=0)
-        ids = [m.id or 0 for m in meetings]
-        return await claimed_occurrences(session, ids, now - timedelta(minutes=longest))
-
     def _arm(self, meeting: Meeting, now: datetime, claimed: set[tuple[int, datetime]]) -> None:
         key = f"meeting-{meeting.id}"
         for occurrence in _coming(meeting, now, now + _HORIZON):
@@ -192,6 +190,14 @@ class Conductor:
                 self.alarm.arm(key, occurrence.starts_at - timedelta(minutes=meeting.lead_min), self._ring)
                 return
         self.alarm.disarm(key)
+
+    async def _record_missed(self, meeting: Meeting, now: datetime, claimed: set[tuple[int, datetime]]) -> None:
+        """Write down the occurrences whose whole slot went by while nobody was there."""
+        since = max(now - _LOOK_BACK, meeting.created_at)
+        for occurrence in _slots(meeting, since, now):
+            over = occurrence.starts_at + timedelta(minutes=meeting.duration_min) <= now
+            if over and (meeting.id, occurrence.starts_at) not in claimed:
+                await self._claim(meeting, occurrence, RunState.MISSED)
 
     async def _ring(self, key: str) -> None:
         meeting_id = int(key.removeprefix("meeting-"))
@@ -251,9 +257,10 @@ class Conductor:
                 await self._dispatcher.offer(f"run-{run_id}")
         return started
 
-    async def _claim(self, meeting: Meeting, occurrence: Occurrence) -> int | None:
+    async def _claim(self, meeting: Meeting, occurrence: Occurrence, state: RunState = RunState.DUE) -> int | None:
         """Make the occurrence's run; None when it has one already. Any number of bells, one run."""
         starts_at = occurrence.starts_at
+        now = self._clock.now()
         for _ in range(3):  # two claims may race for a conference number; the next look sees the other's
             try:
                 async with self._database.write() as session:
@@ -277,14 +284,14 @@ class Conductor:
                         bridge_id=bridge.id or 0,
                         number=_free_number(bridge, await numbers_in_use(session, bridge.id or 0)),
                         tag="",
-                        state=RunState.DUE.value,
+                        state=state.value,
+                        closed_at=now if state in RUN_OVER else None,
                         opens_at=starts_at - timedelta(minutes=meeting.lead_min),
                         starts_at=starts_at,
                         ends_at=starts_at + timedelta(minutes=meeting.duration_min),
                     )
-                    await add_run(session, run, rows)
+                    await add_run(session, run, rows, done=state in RUN_OVER)
                     run.tag = run_tag(self._installation, run.id or 0)
-                    now = self._clock.now()
                     facts = {"title": run.title, "number": run.number, "participants": len(rows)}
                     entry = {
                         "run_id": run.id,
@@ -462,23 +469,29 @@ class Conductor:
                 runner.look_at_orders()
 
 
-def _coming(meeting: Meeting, now: datetime, before: datetime) -> list[Occurrence]:
-    """The meeting's first occurrences that can still be started, up to `before`."""
-    duration = timedelta(minutes=meeting.duration_min)
+def _slots(meeting: Meeting, since: datetime, before: datetime) -> list[Occurrence]:
+    """The meeting's occurrences from `since` up to `before`, at most `_MOST_SLOTS`."""
     try:
-        found = occurrences(
-            meeting.start,
-            meeting.time_zone,
-            meeting.recurrence,
-            meeting.exdates,
-            after=now - duration,
-            before=before,
-            limit=16,
+        return list(
+            occurrences(
+                meeting.start,
+                meeting.time_zone,
+                meeting.recurrence,
+                meeting.exdates,
+                after=since,
+                before=before,
+                limit=_MOST_SLOTS,
+            )
         )
-        return [o for o in found if _may_start(meeting, o, now)]
     except RecurrenceError as error:
         log.error("meeting-cannot-be-read", meeting=meeting.id, why=str(error))
         return []
+
+
+def _coming(meeting: Meeting, now: datetime, before: datetime) -> list[Occurrence]:
+    """The meeting's first occurrences that can still be started, up to `before`."""
+    slots = _slots(meeting, now - timedelta(minutes=meeting.duration_min), before)
+    return [slot for slot in slots if _may_start(meeting, slot, now)]
 
 
 def _may_start(meeting: Meeting, occurrence: Occurrence, now: datetime) -> bool:

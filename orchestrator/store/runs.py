@@ -208,7 +208,7 @@ async def claimed_occurrences(
     return set(rows)
 
 
-async def add_run(session: AsyncSession, run: Run, participants: Sequence[Participant]) -> str:
+async def add_run(session: AsyncSession, run: Run, participants: Sequence[Participant], *, done: bool = False) -> str:
     """Store a run with its participants, its one shard and its lease; returns the shard's id.
 
     IntegrityError when the occurrence is claimed or the conference number is taken.
@@ -217,7 +217,7 @@ async def add_run(session: AsyncSession, run: Run, participants: Sequence[Partic
     await session.flush()
     assert run.id is not None
     shard_id = f"run-{run.id}"
-    session.add(Shard(id=shard_id, run_id=run.id))
+    session.add(Shard(id=shard_id, run_id=run.id, state="done" if done else "new"))
     await session.flush()
     session.add(ShardLease(shard_id=shard_id))
     for participant in participants:
