@@ -302,6 +302,7 @@ class Conductor:
                         "facts": facts,
                     }
                     await journal.append(session, [entry])
+                self.bell.ring(run.id or 0)
                 return run.id
             except IntegrityError:
                 continue
