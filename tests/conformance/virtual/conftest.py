@@ -10,10 +10,19 @@ import pytest
 
 from adapters.bridges.asterisk.grammar import Decoder, Kind, Packet, encode
 from adapters.bridges.asterisk.twin import AsteriskTwin, Login
+from adapters.sip.agent import SipAgent
+from adapters.sip.call import Call
+from adapters.sip.listener import CallListener, Ending
+from adapters.sip.message import Response
+from adapters.sip.sdp import hold
+from adapters.sip.transaction import Timing
 from adapters.values import Address
 from adapters.virtual.behavior import Behavior
+from adapters.virtual.bridge import USERNAME, Bridge
 from adapters.virtual.endpoint import Endpoint
 from adapters.virtual.exchange import Exchange
+from adapters.virtual.media import Session
+from adapters.virtual.province import Province
 from adapters.virtual.switch import Switch
 
 SAMPLES = Path(__file__).parents[2] / "transcripts" / "asterisk_twin"
@@ -141,6 +150,72 @@ async def bench() -> AsyncIterator[Bench]:
     bench.switch.close()
 
 
+class Phone(CallListener):
+    """A plain caller: hears what becomes of its calls."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[tuple[str, object]] = asyncio.Queue()
+        self.sdp = b""
+
+    def ringing(self, call: Call, response: Response) -> None:
+        self.heard.put_nowait(("ringing", response.status))
+
+    def answered(self, call: Call, sdp: bytes) -> None:
+        self.sdp = sdp
+        call.ack(b"" if call.local_sdp else hold(sdp, 1, call.host))
+        self.heard.put_nowait(("answered", 200))
+
+    def refused(self, call: Call, status: int, reason: str, response: Response | None) -> None:
+        self.heard.put_nowait(("refused", status))
+
+    def ended(self, call: Call, ending: Ending, request: object) -> None:
+        self.heard.put_nowait(("ended", str(ending)))
+
+    async def hears(self, *expected: tuple[str, object], within_s: float = 10.0) -> None:
+        async with asyncio.timeout(within_s):
+            assert [await self.heard.get() for _ in expected] == list(expected)
+
+
+OFFER = Session(7, "127.0.0.1", video=False).offer()
+RINGING, ANSWERED, BYE = ("ringing", 180), ("answered", 200), ("ended", "bye")
+
+
+class Town:
+    """A province and whoever the test needs to reach it: manager connections, plain SIP callers."""
+
+    def __init__(self) -> None:
+        self.stack = AsyncExitStack()
+        self.agent = SipAgent("127.0.0.1", timing=Timing(t1=0.05))
+        self.province: Province
+
+    async def build(self, sites: int = 3, **options: object) -> Province:
+        await self.agent.start()
+        self.stack.push_async_callback(self.agent.close)
+        self.province = Province(sites, **options)  # type: ignore[arg-type]
+        return await self.stack.enter_async_context(self.province)
+
+    async def manager(self, bridge: Bridge | None = None, events: str = "on") -> Manager:
+        bridge = bridge or self.province.main
+        manager = await Manager.connect(bridge.ami_port, bridge.host)
+        self.stack.push_async_callback(manager.close)
+        answer = await manager.ask("Login", ("Username", USERNAME), ("Secret", bridge.secret), ("Events", events))
+        assert answer.message == "Authentication accepted"
+        return manager
+
+    def call(self, to: object, phone: Phone, *, sdp: bytes = OFFER, user: str = "test", display: str = "") -> Call:
+        return self.agent.call(str(to), phone, sdp=sdp, user=user, display=display)
+
+    def site(self, code: str) -> str:
+        return str(self.province.endpoint(code).addresses[0])
+
+
+@pytest.fixture
+async def town() -> AsyncIterator[Town]:
+    town = Town()
+    yield town
+    await town.stack.aclose()
+
+
 # ---- captured samples --------------------------------------------------------------------
 
 _HEAD = re.compile(r"^---\s+([\d.]+) ([<>])$", re.M)
@@ -176,5 +251,5 @@ def events_of(packets: list[Packet], *ids: str) -> list[Packet]:
         for p in packets
         if p.kind is Kind.EVENT
         and p.name not in ("DeviceStateChange", "FullyBooted", "VarSet")
-        and (not ids or not p.get("Uniqueid") or p.get("Uniqueid") in ids or p.get("DestUniqueid") in ids)
+        and (not ids or (p.get("Uniqueid") or p.get("DestUniqueid") or ids[0]) in ids)
     ]
