@@ -228,6 +228,9 @@ class AsteriskBridge:
         )
 
     async def drop(self, leg: str) -> None:
+        if "/" in leg:
+            await self._put_out(leg)
+            return
         self._check(leg, "drop", "leg name")
         if self._calls.is_finished(leg):
             return
@@ -256,6 +259,16 @@ class AsteriskBridge:
         # (measured: a hang-up sent right behind the Originate finds no channel, and the room rings).
         if not call.over:
             self._calls.doubt(call, self._pace.settle_s)
+
+    async def _put_out(self, member: str) -> None:
+        """Hang up a channel by its name (`Member.id`), whoever made it; no leg, so no leg event."""
+        if member.startswith("/"):  # Asterisk would take /.../ as a pattern for many channels
+            raise self._rejected("drop", f"{member!r} is no channel name, like PJSIP/unit-00000001")
+        try:
+            await self._ask(grammar.hang_up(member), "drop", changes=True)
+        except Rejected as error:
+            if error.why not in NO_CHANNEL:
+                raise
 
     async def adopt(self, legs: Sequence[str]) -> tuple[LegSeen, ...]:
         names = tuple(dict.fromkeys(legs))

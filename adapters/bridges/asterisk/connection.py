@@ -196,7 +196,8 @@ class Connection:
             del self._pending[action_id]
         response = packets[0]
         if not response.succeeded:
-            raise Rejected(self.target.device, verb, response.message or "no reason given", self.trace.tail())
+            why = self.trace.redact(response.message) or "no reason given"
+            raise Rejected(self.target.device, verb, why, self.trace.tail())
         return packets
 
     def _unanswered(self, verb: str, changes: bool) -> AdapterError:

@@ -1,0 +1,1 @@
+"""The Asterisk family: its grammar, its verdicts, its session, its adapter."""
