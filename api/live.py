@@ -1,8 +1,11 @@
 """The journal of a run as server-sent events: live, shared by all who follow, resumable by entry id.
 
 One reader a run, however many clients: it wakes when the journal grows in this process and
-looks by itself every second for what other processes wrote. A run's journal is written by
-the one owner of its lease, so ids of one run become visible in order.
+looks by itself every second for what other processes wrote.
+
+On PostgreSQL an entry can become visible after one with a higher id (an order is accepted
+while the run's owner writes), so each look goes back a little; a late entry is sent late,
+under the id reached before, and a client's `Last-Event-ID` never goes down.
 """
 
 import asyncio
@@ -10,9 +13,11 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from orchestrator.board import last_entry
 from orchestrator.rules.states import RUN_OVER
 from orchestrator.store.database import Database
 from orchestrator.store.journal import JournalBell, JournalEntry, since
@@ -20,52 +25,76 @@ from orchestrator.store.runs import Run
 
 _KEPT = 4096  # entries a tail holds for clients that are a little behind
 _BATCH = 500
+_LOOK_BACK = 64  # how many entries of a run may be overtaken by a slower transaction
 _HEARTBEAT_S = 15
 _SEND_TIMEOUT_S = 30.0  # a client that takes nothing for this long is let go; it can resume
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An entry as it goes over the wire; serialized once for all clients."""
+    """An entry as it goes over the wire; serialized once for all clients.
+
+    `cursor` is the highest id up to here: where a client that has this line resumes.
+    """
 
     id: int
+    cursor: int
     event: str
     text: str
 
 
 class _Tail:
-    """The newest lines of one run: every line after `floor` is kept."""
+    """The newest lines of one run, numbered as they were seen: `kept[0]` has number `first`."""
 
-    def __init__(self, floor: int) -> None:
-        self.floor = self.last = floor
+    def __init__(self) -> None:
         self.kept: deque[Line] = deque()
+        self.first = 0
+        self.floor = 0  # cursor of the last line that is no longer kept
+        self.last = 0
+        self.recent: set[int] = set()  # the highest ids seen; none above the lowest of them is missing
+        self.started = False
         self.over = False
         self.failure: BaseException | None = None
         self.followers = 0
         self.grown = asyncio.Event()
         self.reader: asyncio.Task[None] | None = None
 
-    def grow(self, lines: Sequence[Line]) -> None:
-        for line in lines:
+    def grow(self, entries: Sequence[JournalEntry]) -> None:
+        for entry in entries:
+            line = _line(entry, self.last)
+            if line.id in self.recent:
+                continue
             self.kept.append(line)
-            self.last = line.id
+            self.recent.add(line.id)
+            self.last = line.cursor
+        if len(self.recent) > 2 * _LOOK_BACK:
+            self.recent = set(sorted(self.recent)[-_LOOK_BACK:])
         while len(self.kept) > _KEPT:
-            self.floor = self.kept.popleft().id
+            self.floor = self.kept.popleft().cursor
+            self.first += 1
         self.wake()
 
     def wake(self) -> None:
         grown, self.grown = self.grown, asyncio.Event()
         grown.set()
 
-    def after(self, cursor: int) -> list[Line]:
-        if cursor >= self.last:
-            return []
-        newer: list[Line] = []
+    @property
+    def end(self) -> int:
+        """The number that the next line will have."""
+        return self.first + len(self.kept)
+
+    def number_after(self, cursor: int) -> int:
+        """The number of the first line above `cursor`, which is not below `floor`."""
+        number = self.end
         for line in reversed(self.kept):
-            if line.id <= cursor:
+            if line.cursor <= cursor:
                 break
-            newer.append(line)
-        return newer[::-1]
+            number -= 1
+        return number
+
+    def since(self, number: int) -> list[Line]:
+        """The kept lines from `number` on."""
+        return list(islice(self.kept, number - self.first, None))
 
 
 class Live:
@@ -89,20 +118,25 @@ class Live:
 
         Ends when the run is over and everything was given; for a run that is not there, at once.
         """
-        tail = await self._join(run_id)
-        cursor = after
+        tail = self._join(run_id)
+        cursor, number = after, -1
         try:
             while True:
                 grown = tail.grown  # before looking: what comes in between wakes us
-                if cursor < tail.floor:
-                    lines = await self._read(run_id, cursor)
-                    cursor = lines[-1].id if lines else tail.floor
-                else:
-                    lines = tail.after(cursor)
-                    cursor = max(cursor, tail.last)
+                lines: list[Line] = []
+                if number < tail.first and tail.started:
+                    if cursor < tail.floor:
+                        number, lines = -1, await self._read(run_id, cursor)
+                        cursor = cursor if lines else tail.floor
+                    else:
+                        number = tail.number_after(cursor)
+                elif tail.started:
+                    lines = tail.since(number)
+                    number += len(lines)
                 if lines:
+                    cursor = max(cursor, lines[-1].cursor)
                     yield lines
-                elif cursor >= tail.last or self.closed:
+                elif number == tail.end or not tail.started or self.closed:
                     if tail.failure is not None:
                         raise RuntimeError(f"the journal of run {run_id} cannot be read") from tail.failure
                     if tail.over or self.closed:
@@ -115,27 +149,28 @@ class Live:
                 if self._tails.get(run_id) is tail:
                     del self._tails[run_id]
 
-    async def _join(self, run_id: int) -> _Tail:
+    def _join(self, run_id: int) -> _Tail:
         tail = self._tails.get(run_id)
         if tail is None:
-            tail = self._tails[run_id] = _Tail(0)
+            tail = self._tails[run_id] = _Tail()
             tail.reader = asyncio.create_task(self._keep_reading(run_id, tail), name=f"journal of run {run_id}")
         tail.followers += 1
         return tail
 
     async def _keep_reading(self, run_id: int, tail: _Tail) -> None:
         try:
+            await self._start(run_id, tail)
             while not tail.over:
                 rung = asyncio.create_task(self._bell.wait(run_id, self._poll_s))
                 try:
                     await asyncio.sleep(0)  # the bell is listened to before the rows are looked at
                     over = await self._is_over(run_id)  # before the entries: the last one is then among them
-                    lines = await self._read(run_id, tail.last)
-                    tail.grow(lines)
-                    if over and len(lines) < _BATCH:
+                    entries = await self._entries(run_id, self._from(tail))
+                    tail.grow(entries)
+                    if over and len(entries) < _BATCH:
                         tail.over = True
                         tail.wake()
-                    elif len(lines) < _BATCH:
+                    elif len(entries) < _BATCH:
                         await rung
                 finally:
                     rung.cancel()
@@ -145,9 +180,26 @@ class Live:
                 del self._tails[run_id]
             tail.wake()
 
-    async def _read(self, run_id: int, after: int) -> list[Line]:
+    async def _start(self, run_id: int, tail: _Tail) -> None:
+        """Begin at the journal's end; who is further behind reads the rows up to there."""
         async with self._database.read() as session:
-            return [_line(entry) for entry in await since(session, run_id, after, _BATCH)]
+            tail.floor = tail.last = await last_entry(session, run_id)
+            newest = await since(session, run_id, max(0, tail.last - 5 * _LOOK_BACK), _BATCH)
+        tail.recent = {entry.id for entry in newest[-_LOOK_BACK:] if entry.id is not None and entry.id <= tail.last}
+        tail.started = True
+        tail.wake()
+
+    def _from(self, tail: _Tail) -> int:
+        if self._database.is_sqlite or not tail.recent:  # SQLite has one writer at a time: ids come in order
+            return tail.last
+        return min(tail.recent) - 1
+
+    async def _read(self, run_id: int, after: int) -> list[Line]:
+        return [_line(entry, after) for entry in await self._entries(run_id, after)]
+
+    async def _entries(self, run_id: int, after: int) -> list[JournalEntry]:
+        async with self._database.read() as session:
+            return await since(session, run_id, after, _BATCH)
 
     async def _is_over(self, run_id: int) -> bool:
         async with self._database.read() as session:
@@ -164,7 +216,7 @@ def event_stream(live: Live, run_id: int, after: int) -> EventSourceResponse:
     async def events() -> AsyncIterator[ServerSentEvent]:
         async for lines in live.follow(run_id, after):
             for line in lines:
-                yield ServerSentEvent(line.text, event=line.event, id=str(line.id), sep="\n")
+                yield ServerSentEvent(line.text, event=line.event, id=str(line.cursor), sep="\n")
         if not live.closed:
             yield ServerSentEvent("{}", event="end", sep="\n")
 
@@ -173,7 +225,7 @@ def event_stream(live: Live, run_id: int, after: int) -> EventSourceResponse:
     )
 
 
-def _line(entry: JournalEntry) -> Line:
+def _line(entry: JournalEntry, reached: int) -> Line:
     assert entry.id is not None
     told = {
         "id": entry.id,
@@ -183,4 +235,9 @@ def _line(entry: JournalEntry) -> Line:
         "leg": entry.leg,
         "facts": entry.facts,
     }
-    return Line(entry.id, entry.event, json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=str))
+    return Line(
+        entry.id,
+        max(entry.id, reached),
+        entry.event,
+        json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=str),
+    )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cached_property
 from typing import Annotated, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -41,7 +42,11 @@ class Console:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.feeds = Feeds(services.database, services.bell, services.now)
+
+    @cached_property
+    def feeds(self) -> Feeds:
+        # made at the first look: the conductor brings its own bell when the application starts
+        return Feeds(self.services.database, self.services.bell, self.services.now)
 
     @property
     def sessions(self) -> Sessions:
@@ -65,7 +70,8 @@ class _Forged(Exception):
 
 
 def install(app: FastAPI, console: Console) -> None:
-    """Give `app` the console's pages, its files and its refusals."""
+    """Give `app` the console's pages, its files and its refusals; `app.state.console` is it."""
+    app.state.console = console
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     app.include_router(_routes(console))
 

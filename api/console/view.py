@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from api.orders import RUN_VERBS, SITE_VERBS
 from api.vocabulary import (
     BRIDGE_EVIDENCE,
     ENDPOINT_EVIDENCE,
@@ -37,11 +38,13 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         PARTICIPANT_STATES=PARTICIPANT_STATES,
+        BEST_FIRST=("in", "half-in", "ringing", "dialing", "retrying", "waiting", "stopped", "absent"),
         RUN_STATES=RUN_STATES,
         WAYS=WAYS,
         ENDPOINT_EVIDENCE=ENDPOINT_EVIDENCE,
         BRIDGE_EVIDENCE=BRIDGE_EVIDENCE,
         EVENTS=EVENTS,
+        ORDERS=RUN_VERBS | SITE_VERBS,
         LANGUAGES=LANGUAGES,
     )
     return environment

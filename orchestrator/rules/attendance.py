@@ -105,7 +105,7 @@ class _Story:
             case "site-out":
                 self._left(fact.at, _reason(fact.facts))
             case "site-absent":
-                self.last_failure = _or(_reason(fact.facts), self.last_failure)
+                self.last_failure = _fuller(_reason(fact.facts), self.last_failure)
             case "note":
                 self.record.notes.append(Note(fact.at, str(fact.facts.get("text", ""))))
 
@@ -125,7 +125,7 @@ class _Story:
         self.record.total += max(at - self.in_at, timedelta(0))
         self.out_at = max(at, self.in_at)
         self.in_at = None
-        self.why_out = _or(why, self.last_failure)
+        self.why_out = _fuller(why, self.last_failure)
 
     def end(self, until: datetime, over: bool, closing_at: datetime | None) -> Attendance:
         if self.in_at is not None:
@@ -164,5 +164,8 @@ def _reason(facts: Mapping[str, object]) -> Reason:
     return Reason(*(str(facts.get(key) or "") for key in ("cause", "side", "raw")))
 
 
-def _or(reason: Reason, otherwise: Reason) -> Reason:
-    return reason if reason.cause or reason.raw else otherwise
+def _fuller(reason: Reason, failure: Reason) -> Reason:
+    """`reason`, or the leg's own account of it where that says more."""
+    if not reason.raw and reason.cause in ("", failure.cause):
+        return failure
+    return reason

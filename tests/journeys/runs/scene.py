@@ -72,8 +72,9 @@ class Scene:
 
 
 async def scene(database: Database) -> Scene:
-    """Tables, a bridge and a meeting in an empty database."""
+    """A bridge and a meeting in an empty database; the tables too, where there are none."""
     async with database.engine.begin() as connection:
+        await connection.run_sync(SQLModel.metadata.drop_all)
         await connection.run_sync(SQLModel.metadata.create_all)
     async with database.write() as session:
         bridge = Bridge(name="main", family="asterisk", conference_address="sip:{number}@127.0.10.1")
