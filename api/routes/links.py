@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import TypeVar
+from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -18,5 +19,8 @@ def behind(found: list[Item], limit: int, key: Callable[[Item], str]) -> Page[It
 
 
 def created(request: Request, response: Response, route: str, **names: object) -> None:
-    """Say in `Location` where the new thing can be read (RFC 9110 section 15.3.2)."""
-    response.headers["Location"] = request.app.url_path_for(route, **names)
+    """Say in `Location` where the new thing can be read (RFC 9110 section 15.3.2).
+
+    A header is ASCII (section 5.5), a Vietnamese name is not: it goes percent-encoded.
+    """
+    response.headers["Location"] = quote(request.app.url_path_for(route, **names))
