@@ -276,7 +276,8 @@ class _Session(asyncio.Protocol):
             self._error(packet, wrong)
             return
         self._answer(packet, "Originate successfully queued")
-        self._switch.originate(order.read(packet))
+        # measured: the channel is made a moment after the answer; a Hangup right behind finds none
+        asyncio.get_running_loop().call_soon(self._switch.originate, order.read(packet))
 
     def hang_up(self, packet: Packet) -> None:
         if not packet.get("Channel"):
