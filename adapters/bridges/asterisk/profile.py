@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from adapters.errors import Rejected
 from adapters.values import Address, Control
 
 DEFAULT_PORT = 5038
@@ -47,7 +48,7 @@ class Pace:
 PACE = Pace()
 
 
-class SettingError(ValueError):
+class SettingError(Rejected, ValueError):
     """A setting of the bridge is wrong; says which, where, and what would be right."""
 
 
@@ -81,10 +82,11 @@ _TEMPLATES = {
 def read(control: Control) -> Profile:
     """The profile of a bridge from its settings. Raises SettingError."""
     known = {item.name for item in fields(Profile)}
-    given: dict[str, Any] = dict(control.settings)
+    # A key without a value is a key left out: the inventory has columns for some.
+    given: dict[str, Any] = {key: value for key, value in control.settings.items() if value not in (None, "")}
 
     def wrong(key: str, why: str) -> SettingError:
-        return SettingError(f"bridge {control.name!r}: setting {key!r}: {why}")
+        return SettingError(control.name, "settings", f"{key!r} {why}")
 
     for key in given:
         if key not in known:
@@ -117,7 +119,7 @@ def read(control: Control) -> Profile:
     try:
         Address.parse(profile.conference_address.format(number="1", host=control.host or "127.0.0.1"))
     except ValueError as error:
-        raise wrong("conference_address", str(error)) from None
+        raise wrong("conference_address", f"is wrong: {error}") from None
     return profile
 
 

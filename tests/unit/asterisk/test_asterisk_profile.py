@@ -62,9 +62,13 @@ def test_a_user_that_could_mean_more_is_refused(user: str) -> None:
 def test_a_wrong_setting_is_named_with_its_bridge(settings: dict[str, Any], names: str) -> None:
     with pytest.raises(SettingError) as caught:
         read(**settings)
-    assert "'main'" in str(caught.value)
+    assert str(caught.value).startswith("main: settings: ")
     assert names in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_setting_without_a_value_is_left_out() -> None:
+    assert read(conference_address="", ports=None, menu="") == profile.Profile()
 
 
 def test_settings_that_are_right() -> None:

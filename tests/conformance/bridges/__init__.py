@@ -1,0 +1,1 @@
+"""Every bridge family with a control session keeps these promises; each family brings its rig."""
