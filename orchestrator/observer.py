@@ -181,6 +181,8 @@ class Observer:
                 self._ledger.leg(seen.leg, state=seen.state.value, **moment)
             self.dirty.add(track.id)
             if track.kind is Kind.ROOM:
+                if track.call is not None and self._rooms[track.code].room.pin:
+                    track.call.digits_lost_at = now
                 self._actions.start(self._actions.read_far(track.code))
 
     def cleared(self, track: Track, ended: Cleared, at: datetime, *, barred: bool = False) -> None:

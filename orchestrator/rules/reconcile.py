@@ -46,6 +46,7 @@ class Call:
     connected_at: datetime | None = None
     admitted_at: datetime | None = None
     missing_since: datetime | None = None  # up, and not in the roster, since then
+    digits_lost_at: datetime | None = None  # taken up while its PIN may have been half entered
     coming_down: Why | None = None
     ordered_down_at: datetime | None = None
     first_ordered_down_at: datetime | None = None
@@ -221,6 +222,11 @@ def _decide_link(track: Track, call: Call, connected_at: datetime, scene: Scene,
     """
     if track.far_seen or (call.admitted_at is not None and track.far_seen is None):
         return Decision(ParticipantState.IN)
+    if call.digits_lost_at is not None and call.admitted_at is None:
+        shown_by = call.digits_lost_at + timedelta(seconds=scene.sweep_s)
+        if now >= shown_by:
+            return Decision(ParticipantState.HALF_IN, HangUp(call.name, Why.REDIAL))
+        return Decision(ParticipantState.HALF_IN, wake_at=shown_by)
     proven = connected_at + timedelta(seconds=scene.admission_s)
     if now < proven:
         return Decision(ParticipantState.HALF_IN, wake_at=proven)

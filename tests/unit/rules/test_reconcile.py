@@ -123,6 +123,17 @@ def test_a_link_counts_at_once_when_the_far_room_shows_it_and_never_when_it_does
     assert rule.decide(track, LIVE, later(30)).state is ParticipantState.IN
 
 
+def test_a_link_taken_up_with_its_pin_half_entered_is_dialed_anew_unless_the_far_room_shows_it() -> None:
+    track = connected(a_track(Way.BRIDGE_DIALS, kind=Kind.ROOM))
+    assert track.call is not None
+    track.call.digits_lost_at = later(3)
+    track.far_seen = False
+    assert rule.decide(track, LIVE, later(7)).intent is None
+    assert rule.decide(track, LIVE, later(8)).intent == HangUp(LEG, Why.REDIAL)
+    track.far_seen = True
+    assert rule.decide(track, LIVE, later(8)).state is ParticipantState.IN
+
+
 def test_closing_hangs_up_and_repeats_until_the_call_is_gone() -> None:
     track = connected(a_track())
     closing = replace(LIVE, dialing=False, closing=True)
