@@ -119,6 +119,12 @@ class Channel:
         self.muted = False
         self.block = ""  # the rendered channel block, for as long as nothing changed
 
+    def still(self) -> None:
+        """Stop whatever was due."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
 
 @dataclass(slots=True)
 class PinPrompt:

@@ -1,17 +1,9 @@
 """The inside of a virtual Asterisk: channels, ConfBridge rooms and the dial plan of the lab.
 
-It takes lines (SIP or patched H.323), puts them into rooms, asks for PINs, calls out, and
+It takes lines (SIP or patched H.323), leads them through the lab's dial plan, calls out, and
 tells everything in the words of AMI events to whoever watches; `bridges.asterisk.twin` is
-that watcher. Measured on Asterisk 22.10.1 (tests/transcripts/asterisk_twin):
-
-* 8xxx is an open room, 9xxx asks for a PIN; any other number is not found.
-* A caller that must give a PIN has an answered call and is in no roster until it is right.
-* Three wrong PINs in a row: hung up 2.4 s after the last digit. One wrong one and then
-  nothing: 37 s after the answer. No digit at all: 45 s.
-* A room vanishes with its last member; its announcer counts in BridgeNumChannels only.
-
-Not captured, from app_confbridge.c: a full or locked room answers, plays a notice and hangs
-up without the caller having joined. `max_calls` refuses new channels as asterisk.conf does.
+that watcher, `confbridge` has the conferences. 8xxx is an open room, 9xxx asks for a PIN; any
+other number is not found. `max_calls` refuses new channels as asterisk.conf does (not captured).
 """
 
 import asyncio
@@ -22,17 +14,13 @@ from collections.abc import Callable
 
 from adapters.values import Address
 from adapters.virtual.block import UNKNOWN
-from adapters.virtual.channel import CAUSE_TEXTS, Channel, Order, PinPrompt, Room, cause_of
+from adapters.virtual.channel import CAUSE_TEXTS, Channel, Order, Room, cause_of
+from adapters.virtual.confbridge import MAX_DIGITS, ConfBridge, Fields, Watcher
 from adapters.virtual.exchange import Exchange, Line
 
-Fields = tuple[tuple[str, str], ...]
-Watcher = Callable[[str, Channel | None, Room | None, Fields], None]
-"""Takes an AMI event: its name, channel, room and own fields."""
 Dialer = Callable[[str, str, bool, "Switch"], Line]
 """Places a SIP call: target URI, caller's name, whether to offer video, listener."""
 
-TRIES = 3
-MAX_DIGITS = 80
 
 _PJSIP = re.compile(r"(?P<endpoint>[^/\s]+)/(?P<uri>sips?:[^\s]+)")
 _OOH323 = re.compile(r"(?:(?P<user>[^@/\s]+)@)?(?P<peer>[^@/\s:]+)(?::\d+)?")
@@ -56,18 +44,22 @@ class Switch:
     ) -> None:
         self.name = name
         self.exchange = exchange
-        self.pin = pin
-        self.max_members = max_members
         self.max_calls = max_calls
-        self.input_s = input_s
-        self.notice_s = notice_s
         self.digit_gap_s = digit_gap_s
         self.now = now
         self.dial: Dialer | None = None
         self.watch: Watcher = lambda name, channel, room, fields: None
         self.channels: dict[str, Channel] = {}  # by name
         self.by_id: dict[str, Channel] = {}
-        self.rooms: dict[str, Room] = {}
+        self.conferences = ConfBridge(
+            self._told,
+            self.hang_up,
+            now,
+            pin=pin,
+            max_members=max_members,
+            input_s=input_s,
+            notice_s=notice_s,
+        )
         self._by_line: dict[str, Channel] = {}
         self._numbers = itertools.count()
         self._names = itertools.count()
@@ -75,13 +67,20 @@ class Switch:
         self.started_at = now()
         self.answered_calls = 0
 
+    @property
+    def rooms(self) -> dict[str, Room]:
+        """The conferences with somebody in them, by number."""
+        return self.conferences.rooms
+
+    @property
+    def pin(self) -> str:
+        """What callers of a 9xxx room are asked for."""
+        return self.conferences.pin
+
     # ---- being called (Device) ----
 
     def hears(self) -> bool:
         return True
-
-    def wants_pin(self, number: str) -> bool:
-        return number.startswith("9")
 
     def route(self, number: str) -> bool:
         """Whether the dial plan has this number."""
@@ -110,7 +109,7 @@ class Switch:
         line.answer()
         self._up(channel)
         channel.priority = 2
-        self._enter(channel, line.called)
+        self._confer(channel, line.called)
 
     # ---- calling ----
 
@@ -197,13 +196,13 @@ class Switch:
         if channel is None or channel.order is None or channel.state == "Up":
             return
         order = channel.order
-        self._still(channel)
+        channel.still()
         self._verdict(channel, order, True, 4)
         self._up(channel)
         self._tell("DialEnd", channel, ("DialStatus", "ANSWER"))
         if order.application:
             channel.application, channel.data = order.application, order.data
-            self._enter(channel, order.data.partition(",")[0])
+            self._confer(channel, order.data.partition(",")[0])
             return
         channel.has_pbx = True
         channel.context, channel.exten, channel.block = order.context, order.exten, ""
@@ -212,7 +211,7 @@ class Switch:
             self._cascade(channel, order)
         else:
             channel.priority = 2
-            self._enter(channel, order.exten)
+            self._confer(channel, order.exten)
 
     def _cascade(self, channel: Channel, order: Order) -> None:
         """Context `cascade`: wait, send the digits, then join: Wait, SendDTMF, ConfBridge."""
@@ -229,7 +228,7 @@ class Switch:
         loop = asyncio.get_running_loop()
         if not digits:
             channel.priority = 4
-            self._enter(channel, room)
+            self._confer(channel, room)
             return
         if channel.line is not None and digits[0] != "w":
             channel.line.send_digit(digits[0])
@@ -245,8 +244,7 @@ class Switch:
             self._tell("DTMFBegin", channel, ("Digit", digit), ("Direction", "Received"))
         length = "0" if channel.h323 else "160"
         self._tell("DTMFEnd", channel, ("Digit", digit), ("DurationMs", length), ("Direction", "Received"))
-        if channel.pin is not None:
-            self._pin_digit(channel, channel.pin, digit)
+        self.conferences.digit(channel, digit)
 
     def ended(self, line: Line, code: int) -> None:
         channel = self._by_line.get(line.key)
@@ -256,7 +254,7 @@ class Switch:
             self._failed(channel, code)
             return
         self._tell("HangupRequest", channel)
-        self._leave_room(channel)
+        self.conferences.leave(channel)
         self._gone(channel, cause_of(code))
 
     # ---- ends ----
@@ -287,7 +285,7 @@ class Switch:
 
     def hang_up(self, channel: Channel, cause: int = 16) -> None:
         """End a channel from our side (AMI Hangup, a kick, the end of the dial plan)."""
-        self._leave_room(channel)
+        self.conferences.leave(channel)
         if channel.line is not None:
             channel.line.hang_up()
         if channel.state != "Up" and channel.order is not None:
@@ -296,7 +294,7 @@ class Switch:
         self._gone(channel, cause)
 
     def _gone(self, channel: Channel, cause: int, tech: Fields = ()) -> None:
-        self._still(channel)
+        channel.still()
         channel.pin = None
         if channel.line is not None:
             self._by_line.pop(channel.line.key, None)
@@ -309,129 +307,23 @@ class Switch:
         self._tell("Hangup", channel, ("Cause", str(cause)), ("Cause-txt", text), *tech)
         self._device(channel, "UNAVAILABLE")
 
-    @staticmethod
-    def _still(channel: Channel) -> None:
-        if channel.timer is not None:
-            channel.timer.cancel()
-            channel.timer = None
-
-    # ---- rooms ----
-
-    def _enter(self, channel: Channel, number: str) -> None:
-        """What ConfBridge() does with a caller: the PIN, then the room."""
+    def _confer(self, channel: Channel, number: str) -> None:
+        """The dial plan has come to ConfBridge()."""
         channel.application = "ConfBridge"
-        profile = "pinned" if self._asks(channel, number) else "guest"
+        profile = self.conferences.profile(channel, number)
         channel.data = channel.data or f"{number},main,{profile},usermenu"
         channel.block = ""
         if channel.has_pbx:
             self._extend(channel, channel.exten, "ConfBridge", channel.data)
-        if profile == "pinned":
-            channel.pin = PinPrompt(number)
-            self._ask_pin(channel)
-        else:
-            self._join(channel, number)
-
-    def _asks(self, channel: Channel, number: str) -> bool:
-        """Callers give a PIN; whom the bridge itself called into its room is let in."""
-        return channel.order is None and self.wants_pin(number) and bool(self.pin)
-
-    def _join(self, channel: Channel, number: str) -> None:
-        room = self.rooms.get(number)
-        full = room is not None and 0 < self.max_members <= len(room.members)
-        if room is not None and (full or room.locked):
-            channel.timer = asyncio.get_running_loop().call_later(self.notice_s, self.hang_up, channel)
-            return
-        if room is None:
-            room = self.rooms[number] = Room(number)
-            self._in_room("BridgeCreate", None, room, 0)
-            room.video = "talker"
-            self._in_room("ConfbridgeStart", None, room, 1)
-            self._tell("DeviceStateChange", None, ("Device", f"confbridge:{number}"), ("State", "INUSE"))
-        room.members[channel.name] = channel
-        channel.room = room
-        channel.joined_at = self.now()
-        count = len(room.members) + 1
-        self._in_room("BridgeEnter", channel, room, count)
-        muted = "Yes" if channel.muted else "No"
-        self._in_room("ConfbridgeJoin", channel, room, count, ("Admin", "No"), ("Muted", muted))
-
-    def _leave_room(self, channel: Channel, kicked: bool = False) -> None:
-        room = channel.room
-        if room is None:
-            return
-        count = len(room.members) + 1
-        del room.members[channel.name]
-        channel.room = None
-        # both orders were captured: a kicked member's BridgeLeave comes first
-        if kicked:
-            self._in_room("BridgeLeave", channel, room, count - 1)
-        self._in_room("ConfbridgeLeave", channel, room, count, ("Admin", "No"))
-        if not kicked:
-            self._in_room("BridgeLeave", channel, room, count - 1)
-        if not room.members:
-            del self.rooms[room.name]
-            self._tell("DeviceStateChange", None, ("Device", f"confbridge:{room.name}"), ("State", "NOT_INUSE"))
-            self._in_room("ConfbridgeEnd", None, room, 1)
-            self._in_room("BridgeDestroy", None, room, 0)
-
-    def kick(self, channel: Channel) -> None:
-        """Put a member out of its room, which ends its call."""
-        self._leave_room(channel, kicked=True)
-        self.hang_up(channel)
-
-    def mute(self, channel: Channel, on: bool) -> None:
-        channel.muted = on
-        room = channel.room
-        if room is not None:
-            name = "ConfbridgeMute" if on else "ConfbridgeUnmute"
-            self._in_room(name, channel, room, len(room.members) + 1, ("Admin", "No"))
-
-    # ---- the PIN ----
-
-    def _ask_pin(self, channel: Channel) -> None:
-        loop = asyncio.get_running_loop()
-        channel.timer = loop.call_later(self.input_s, self._pin_done, channel)
-
-    def _pin_digit(self, channel: Channel, prompt: PinPrompt, digit: str) -> None:
-        if prompt.tries >= TRIES:
-            return
-        if prompt.failing:  # a digit breaks into the announcement and is the first of the next try
-            prompt.failing = False
-            self._still(channel)
-            self._ask_pin(channel)
-        if digit == "#":
-            self._pin_done(channel)
-        else:
-            prompt.typed = (prompt.typed + digit)[:MAX_DIGITS]
-
-    def _pin_done(self, channel: Channel) -> None:
-        prompt = channel.pin
-        self._still(channel)
-        if prompt is None:
-            return
-        if prompt.typed == self.pin:
-            channel.pin = None
-            self._join(channel, prompt.room)
-            return
-        prompt.typed = ""
-        prompt.tries += 1
-        prompt.failing = True
-        after = self.hang_up if prompt.tries >= TRIES else self._next_try
-        channel.timer = asyncio.get_running_loop().call_later(self.notice_s, after, channel)
-
-    def _next_try(self, channel: Channel) -> None:
-        if channel.pin is not None:
-            channel.pin.failing = False
-            self._ask_pin(channel)
+        self.conferences.enter(channel, number)
 
     # ---- telling ----
 
+    def _told(self, name: str, channel: Channel | None, room: Room | None, fields: Fields) -> None:
+        self.watch(name, channel, room, fields)
+
     def _tell(self, name: str, channel: Channel | None, *fields: tuple[str, str]) -> None:
         self.watch(name, channel, None, fields)
-
-    def _in_room(self, name: str, channel: Channel | None, room: Room, count: int, *fields: tuple[str, str]) -> None:
-        room.count = count
-        self.watch(name, channel, room, fields)
 
     def _state(self, channel: Channel, state: str) -> None:
         channel.state = state
@@ -468,4 +360,4 @@ class Switch:
     def close(self) -> None:
         """Stop every timer; nothing is sent."""
         for channel in self.channels.values():
-            self._still(channel)
+            channel.still()

@@ -23,7 +23,8 @@ from adapters.bridges.asterisk.grammar import Decoder, Field, GrammarError, Pack
 from adapters.virtual import block, order
 from adapters.virtual.block import shown
 from adapters.virtual.channel import Channel, Room
-from adapters.virtual.switch import Fields, Switch
+from adapters.virtual.confbridge import Fields
+from adapters.virtual.switch import Switch
 
 CLASSES = frozenset(
     {"system", "call", "log", "verbose", "agent", "user", "config", "command"}
@@ -373,15 +374,15 @@ class _Session(asyncio.Protocol):
 
     def kick(self, packet: Packet) -> None:
         for channel in self._members(packet, "User kicked", "All participants kicked"):
-            self._switch.kick(channel)
+            self._switch.conferences.kick(channel)
 
     def mute(self, packet: Packet) -> None:
         for channel in self._members(packet, "User muted", "User muted"):
-            self._switch.mute(channel, True)
+            self._switch.conferences.mute(channel, True)
 
     def unmute(self, packet: Packet) -> None:
         for channel in self._members(packet, "User unmuted", "User unmuted"):
-            self._switch.mute(channel, False)
+            self._switch.conferences.mute(channel, False)
 
     def lock(self, packet: Packet) -> None:
         self._lock(packet, True, "Conference locked")

@@ -176,6 +176,15 @@ class Phone(CallListener):
             assert [await self.heard.get() for _ in expected] == list(expected)
 
 
+async def digits(call: Call, text: str) -> None:
+    """Send DTMF by INFO, one after another; each must be accepted."""
+    for digit in text:
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        body = f"Signal={digit}\r\nDuration=160\r\n".encode()
+        call.inform("application/dtmf-relay", body, lambda r, done=done: done.set_result(r.status if r else 0))
+        assert await asyncio.wait_for(done, 5) == 200
+
+
 OFFER = Session(7, "127.0.0.1", video=False).offer()
 RINGING, ANSWERED, BYE = ("ringing", 180), ("answered", 200), ("ended", "bye")
 

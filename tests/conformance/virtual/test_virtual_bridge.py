@@ -5,20 +5,10 @@ import asyncio
 import pytest
 
 from adapters.bridges.asterisk.grammar import Packet
-from adapters.sip.call import Call
 from adapters.sip.sdp import medias
-from tests.conformance.virtual.conftest import ANSWERED, BYE, Manager, Phone, Town, events_of, sample, shape
+from tests.conformance.virtual.conftest import ANSWERED, BYE, Manager, Phone, Town, digits, events_of, sample, shape
 
 QUICK = {"input_s": 0.5, "notice_s": 0.1}
-
-
-async def digits(call: Call, text: str) -> None:
-    """Send DTMF by INFO, one after another; each must be accepted."""
-    for digit in text:
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        body = f"Signal={digit}\r\nDuration=160\r\n".encode()
-        call.inform("application/dtmf-relay", body, lambda r, done=done: done.set_result(r.status if r else 0))
-        assert await asyncio.wait_for(done, 5) == 200
 
 
 async def dial(

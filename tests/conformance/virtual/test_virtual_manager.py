@@ -325,7 +325,7 @@ async def test_kick_all_empties_the_room_and_ends_the_calls(bench: Bench) -> Non
 
 
 async def test_a_locked_room_answers_and_hangs_up(bench: Bench) -> None:
-    bench.switch.notice_s = 0.02
+    bench.switch.conferences.notice_s = 0.02
     manager = await bench.manager()
     await in_room(bench, manager, "1")
     await manager.ask("ConfbridgeLock", ("Conference", "8001"))
