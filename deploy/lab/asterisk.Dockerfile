@@ -8,4 +8,4 @@ RUN printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbi
  && ln -s /usr/lib/*/asterisk/modules /usr/lib/asterisk-modules \
  && mkdir -p /var/asterisk/db /var/asterisk/keys/keys /var/asterisk/spool/outgoing /var/asterisk/spool/tmp \
     /var/asterisk/run /var/asterisk/log/h323 /var/asterisk/cache
-CMD ["/bin/sh", "-c", "cp /lab/* /etc/asterisk/ && exec /usr/sbin/asterisk -f"]
+CMD ["/bin/sh", "-c", "cp /lab/*.conf /etc/asterisk/ && for call in /lab/*.call; do [ ! -e $call ] || cp $call /var/asterisk/spool/outgoing/; done; exec /usr/sbin/asterisk -f"]

@@ -3,10 +3,20 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.peers.lab.asterisk import VOICE
+from tests.peers.lab.manager import Packet
 from tests.peers.lab.scene import ROOM, Scene
 from tests.peers.lab.sites import BRIDGE_H323
 
-TONE = "Local/s@tone"  # the lab's own tone in a codec's conference
+
+def from_outside(packet: Packet) -> bool:
+    """Not one of the lab's own voices."""
+    return not packet["Channel"].startswith(VOICE)
+
+
+async def in_the_room(lab: Scene) -> list[Packet]:
+    """Who has been let into the provincial room."""
+    return [one for one in await lab.room.manager.roster(ROOM) if from_outside(one)]
 
 
 def rung(lab: Scene) -> Counter[str]:
@@ -18,7 +28,7 @@ def rung(lab: Scene) -> Counter[str]:
         if event["Event"] == "Newchannel" and event["Channel"].startswith("OOH323/"):
             count[event["Exten"]] += 1
     for event in lab.room.manager.events:
-        if event["Event"] == "Newchannel":
+        if event["Event"] == "Newchannel" and from_outside(event):
             count[ROOM] += 1
     return count
 
@@ -49,8 +59,7 @@ async def sound(lab: Scene, conference: str) -> Sound:
             heard = await lab.codecs.manager.roster(row.code)
             if not any(one["Channel"].startswith("OOH323/") and one["Talking"] == "Yes" for one in heard):
                 missing.site_hears_not.append(row.code)
-    room = await lab.room.manager.roster(ROOM)
-    missing.room_hears_not = not any(one["Talking"] == "Yes" for one in room)
+    missing.room_hears_not = not any(one["Talking"] == "Yes" for one in await in_the_room(lab))
     return missing
 
 
@@ -69,12 +78,9 @@ async def leftovers(lab: Scene) -> list[str]:
         for one in await lab.main.manager.channels()
         if one["CallerIDNum"] != guest
     ]
-    left += [f"province: {one['Channel']}" for one in await lab.room.manager.channels()]
-    left += [
-        f"codecs: {one['Channel']}"
-        for one in await lab.codecs.manager.channels()
-        if not one["Channel"].startswith(TONE)
-    ]
+    for far in (lab.room, lab.codecs):
+        channels = await far.manager.channels()
+        left += [f"{far.instance.name}: {one['Channel']}" for one in channels if from_outside(one)]
     for code, endpoint in lab.endpoints.items():
         calls = await endpoint.active_calls()
         left += [f"{code}: {calls} call(s)"] if calls else []

@@ -112,7 +112,7 @@ class Story:
             "/rooms",
             {"name": ROOM_NAME, "address": lab.room_address, "pin": lab.pin, "bridge": "Cầu tỉnh", "number": ROOM},
         )
-        await server.post_file("/sites/import", "sites.csv", inventory(lab.rows))
+        await server.post_csv("/sites/import", inventory(lab.rows))
 
     async def book_meeting(self, title: str) -> int:
         """A meeting that is due now: dialing opens ten minutes before its start."""
@@ -140,7 +140,7 @@ class Story:
         await settle("sound in every direction", self.no_silence(number), within_s=25.0, otherwise=self.check)
         several = proof.one_call_each(self.lab)
         self.check(not several, f"not exactly one call up at {', '.join(several)}")
-        room = await self.lab.room.manager.roster(ROOM)
+        room = await proof.in_the_room(self.lab)
         self.check(len(room) == 1, f"the provincial room has {len(room)} callers, not 1")
         self.connected = board["counts"]["in"]
         self.link_up = len(room) == 1 and all(link["state"] == "in" for link in board["links"])
@@ -197,8 +197,11 @@ class Story:
         self.count_double_dials(before, drops, "first run")
         await self.over(run)
         await self.both_sides_said_goodbye()
-        attendance = await self.server.get(f"/runs/{run}/attendance")
-        say(f"first run over; attendance has {len(attendance.get('sites', attendance))} sites")
+        record = await self.server.get(f"/runs/{run}/attendance")
+        absent = [line["code"] for line in record["participants"] if not line["was_there"]]
+        there = len(record["participants"]) - len(absent)
+        self.check(there == SITES + 1 and not absent, f"attendance counts {there} present, absent: {absent}")
+        say("first run over: nothing of ours is left, and attendance has everybody")
 
     async def drop_some(self, run: int) -> Counter[str]:
         """A person hangs up, two rooms lose power, an H.323 box lets go: all of them come back."""
@@ -330,7 +333,7 @@ async def story() -> int:
         if told.fine:
             return 0
         for text in told.wrong:
-            print(f"peers: {text}", file=sys.stderr)
+            print(f"peers: {text.splitlines()[0]}", file=sys.stderr)
         print(f"peers: logs of everybody are in {lab.logs}", file=sys.stderr)
         return 1
     except TimeoutError:

@@ -91,8 +91,8 @@ class Orchestrator:
     async def delete(self, path: str) -> Any:
         return self._answer(await self.http.delete(path))
 
-    async def post_file(self, path: str, name: str, text: str) -> Any:
-        return self._answer(await self.http.post(path, files={"file": (name, text.encode(), "text/csv")}))
+    async def post_csv(self, path: str, text: str) -> Any:
+        return self._answer(await self.http.post(path, content=text.encode(), headers={"Content-Type": "text/csv"}))
 
     @staticmethod
     def _answer(answer: httpx.Response) -> Any:

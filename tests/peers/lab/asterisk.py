@@ -14,6 +14,7 @@ from tests.peers.lab.root import modules_folder
 
 BOOT_S = 40.0
 LAB_LOGIN = "lab-eyes"
+VOICE = "Local/s@tone"
 
 
 def new_secret() -> str:
@@ -110,20 +111,21 @@ class Asterisk:
         writer.close()
         return True
 
-    async def play_tones(self) -> None:
-        """Put a tone into the conference of every codec, so that a caller hears something."""
-        for codec in self.instance.codecs:
+    async def speak_in(self, *conferences: str) -> None:
+        """Have a voice (a tone) in each conference before anybody comes, so that a caller hears something."""
+        events = self.manager.events
+        before = len(events.seen)
+        for conference in conferences:
             await self.manager.ask(
                 "Originate",
-                Channel="Local/s@tone/n",
+                Channel=f"{VOICE}/n",
                 Application="ConfBridge",
-                Data=f"{codec},main,guest",
+                Data=f"{conference},main,guest",
                 Async="true",
             )
-        wanted = len(self.instance.codecs)
-        await self.manager.events.until(
-            f"the tones of {self.instance.name}",
-            lambda: sum(one["Event"] == "ConfbridgeJoin" for one in self.manager.events) >= wanted,
+        await events.until(
+            f"the voices of {self.instance.name}",
+            lambda: sum(one["Event"] == "ConfbridgeJoin" for one in events.seen[before:]) >= len(conferences),
             10.0,
         )
 

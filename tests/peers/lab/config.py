@@ -134,7 +134,8 @@ def _logger() -> str:
 def _pjsip(instance: Instance) -> str:
     identified = "".join(f"match = {network}\n" for network in instance.networks)
     listen = f"{instance.ip}:{instance.sip_port}"
-    # rtp_timeout: a party that lost power says no goodbye; its silence has to end the call
+    # rtp_timeout: a party that lost power says no goodbye; its silence has to end the call.
+    # It counts for each stream, so no video is offered where none is sent.
     return f"""
 [global]
 type = global
@@ -162,8 +163,6 @@ context = incoming
 disallow = all
 allow = ulaw
 allow = alaw
-allow = g722
-allow = h264
 direct_media = no
 media_address = {instance.ip}
 bind_rtp_to_media_address = yes

@@ -72,7 +72,8 @@ class Scene:
         async with asyncio.TaskGroup() as group:
             for one in self.everything:
                 group.create_task(start(one))
-        await self.codecs.play_tones()
+        await self.codecs.speak_in(*self.codecs.instance.codecs)
+        await self.room.speak_in(ROOM)
 
     async def stop(self) -> None:
         """End everything that was started. Raises nothing that would keep the rest running."""

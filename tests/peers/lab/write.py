@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.lab.asterisk import eyes, new_secret
+from tests.peers.lab.asterisk import VOICE, eyes, new_secret
 from tests.peers.lab.config import Folders, Instance, Login, files
 from tests.peers.lab.endpoint import CONFIG, CONTROL_PORT, SIP_PORT
 from tests.peers.lab.scene import ROOM
@@ -81,10 +81,18 @@ def write(folder: Path, subnet: str = SUBNET) -> None:
     ):
         for name, text in files(one, INSIDE).items():
             _put(folder / one.name / name, text)
+    for name, conferences in (("province", [ROOM]), ("codecs", h323)):
+        for conference in conferences:
+            _put(folder / name / f"voice-{conference}.call", _voice(conference))
     for name, text in _endpoints(rows, where).items():
         _put(folder / "endpoints" / name, text)
     _put(folder / "sites.csv", inventory(list(rows)))
     _put(folder / "lab.json", json.dumps(_booking(where, login, province_login, pin), indent=2, ensure_ascii=False))
+
+
+def _voice(conference: str) -> str:
+    """A call file (pbx_spool): somebody speaks in the conference from the start, so that a caller hears something."""
+    return f"Channel: {VOICE}/n\nApplication: ConfBridge\nData: {conference},main,guest\nMaxRetries: 60\nRetryTime: 2\n"
 
 
 def _endpoints(rows: Sequence[SiteRow], where: Addresses) -> dict[str, str]:
