@@ -3,6 +3,7 @@
 The only place (besides tests) that knows which families have adapters.
 """
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +20,7 @@ from api.errors import MEDIA_TYPE, BodyLimit, install
 from api.logs import logger, start_logging
 from api.routes import bridges, endpoints, health, meetings, rooms, runs, sites
 from api.schemas.problem import Problem
-from api.services import Services
+from api.services import CannotStart, Services
 from api.settings import Settings, make_data_dir
 from api.traffic import Traffic
 from orchestrator.keys import Keys, SecretMissing
@@ -109,7 +110,13 @@ async def _conduct(services: Services) -> AsyncIterator[None]:
         yield
         return
     parts = (services.settings, services.database, services.keys, services.clock, services.bell)
-    async with conducting(*parts) as conductor:
+    settings = services.settings
+    async with AsyncExitStack() as stack:
+        try:
+            conductor = await stack.enter_async_context(conducting(*parts))
+        except OSError as error:
+            where, why = f"{settings.sip_host}:{settings.sip_port}", os.strerror(error.errno or 0)
+            raise CannotStart(f"no SIP on {where}: {why}; see DIEMCAU_SIP_HOST and DIEMCAU_SIP_PORT") from error
 
         async def is_unwell() -> str | None:
             return None if conductor.is_well else "a part of the conductor has died; see the log"

@@ -18,6 +18,10 @@ from orchestrator.store.journal import JournalBell
 from schedules.clock import Clock
 
 
+class CannotStart(Exception):
+    """Something that the application needs is not to be had; says what and which setting is about it."""
+
+
 async def _nobody_listens(_changed: object) -> None:
     """Until a conductor is there, nobody needs to know."""
 

@@ -10,10 +10,11 @@ from typing import Any, NoReturn, TypeVar
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.services import CannotStart
 from api.settings import Settings, SettingsWrong, make_data_dir, read_settings
 from orchestrator.private_file import PrivateFileBad
 from orchestrator.store.database import Database
-from orchestrator.store.migration import SchemaUnknown, migrate
+from orchestrator.store.migration import DatabaseUnfit, migrate
 
 BAD_INPUT = 2
 
@@ -42,7 +43,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a command's work; what the user can mend ends it with exit code 2."""
     try:
         return asyncio.run(work)
-    except (BadInput, PrivateFileBad, SchemaUnknown) as error:
+    except (BadInput, CannotStart, PrivateFileBad, DatabaseUnfit) as error:
         refuse(str(error))
     except SQLAlchemyError as error:
         refuse(f"the database does not answer: {str(error).splitlines()[0]}; see DIEMCAU_DATABASE_URL")

@@ -27,8 +27,11 @@ _EXAMPLE: JsonDict = {
 
 def _conference_address(text: str) -> str:
     expected = msgid("an address such as sip:{number}@192.0.2.10:5060, with {number} for the conference's number")
+    filled = text.replace("{number}", "8000")
     try:
-        limits.address(text.replace("{number}", "8000"))
+        if "{" in filled or "}" in filled:
+            raise ValueError
+        limits.address(filled)
     except ValueError:
         raise Wrong(msgid("is not an address"), expected, number="{number}") from None
     return text

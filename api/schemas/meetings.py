@@ -1,12 +1,14 @@
 """Meetings as they cross the wire."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
+from api.schemas.problem import Wrong
 from api.schemas.values import Body, Code, Name, Title, Zone
+from api.words import msgid
 from orchestrator.limits import MOST_SITES
 
 _EXAMPLE: JsonDict = {
@@ -129,4 +131,17 @@ class OccurrenceShown(BaseModel):
     wall: str = Field(description="what a clock on the wall shows at the start", examples=["2026-12-07T08:00"])
 
 
-Instant = Annotated[AwareDatetime, Field(examples=["2026-12-01T01:00:00Z"])]
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _near_enough(at: datetime) -> datetime:
+    try:
+        at = at.astimezone(UTC)
+    except OverflowError:  # year 1 east of Greenwich
+        at = datetime.min.replace(tzinfo=UTC)
+    if not _FIRST <= at <= _LAST:
+        raise Wrong(msgid("is too far away"), msgid("an instant in the years 2000 to 2199"))
+    return at
+
+
+Instant = Annotated[AwareDatetime, Field(examples=["2026-12-01T01:00:00Z"]), AfterValidator(_near_enough)]

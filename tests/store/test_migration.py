@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from orchestrator.store.database import Database
-from orchestrator.store.migration import SchemaUnknown, metadata, migrate
+from orchestrator.store.migration import DatabaseUnfit, metadata, migrate
 
 
 async def test_models_and_revisions_agree(empty_url: str) -> None:
@@ -61,7 +61,7 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_alone(empty_url
     await migrate(database)
     async with database.connect_to_write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(SchemaUnknown, match="9999"):
+    with pytest.raises(DatabaseUnfit, match="9999"):
         await migrate(database)
     async with database.engine.connect() as connection:
         assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).all() == [("9999",)]
