@@ -38,18 +38,33 @@ class RegisteredHands:
 
 @asynccontextmanager
 async def conducting(
-    settings: Settings, database: Database, keys: Keys, clock: Clock, bell: JournalBell, *, bells: bool = True
+    settings: Settings,
+    database: Database,
+    keys: Keys,
+    clock: Clock,
+    bell: JournalBell,
+    *,
+    bells: bool = True,
+    any_port: bool = False,
 ) -> AsyncIterator[Conductor]:
     """A conductor that runs inside the block; afterwards its runs are handed over, calls stay up.
 
-    Raises OSError when the SIP address is taken.
+    Without `bells` it conducts only what it is told to start, and what nobody else conducts.
+    Raises OSError when the SIP address is taken; with `any_port` another port is taken then,
+    as for a cron run beside a service.
     """
     desk = Desk(keys, clock.now)
     agent = SipAgent(settings.sip_host, settings.sip_port, now=clock.now, credentials=desk.login)
     conductor = Conductor(database, clock, desk, bell, terms=settings.terms, pace_off=settings.pace_off)
+    try:
+        await agent.start()
+    except OSError:
+        if not any_port:
+            raise
+        agent = SipAgent(settings.sip_host, 0, now=clock.now, credentials=desk.login)
+        await agent.start()
     surroundings = Surroundings(sink=desk.take, remember=conductor.memories.remember, now=clock.now, sip=agent)
     desk.hands = RegisteredHands(surroundings)
-    await agent.start()
     try:
         await conductor.start(bells=bells)
         try:
