@@ -14,7 +14,8 @@ PATIENT_S = 10.0
 class Heard:
     """What an adapter told, and a way to wait for more."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = PATIENT_S) -> None:
+        self._patience_s = patience_s
         self.events: list[Event] = []
         self._changed = asyncio.Event()
 
@@ -30,7 +31,7 @@ class Heard:
 
     async def until(self, told: Callable[[], object]) -> None:
         """Wait until `told()` is true; it is asked after every event."""
-        async with asyncio.timeout(PATIENT_S):
+        async with asyncio.timeout(self._patience_s):
             while not told():
                 self._changed.clear()
                 await self._changed.wait()

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from adapters.bridges.asterisk import grammar, meaning, profile
@@ -20,11 +19,12 @@ from adapters.bridges.asterisk.digits import Keypad, are_digits
 from adapters.bridges.asterisk.grammar import Action, GrammarError, Packet
 from adapters.bridges.asterisk.meaning import ChannelListed
 from adapters.bridges.asterisk.profile import PACE, Pace
+from adapters.bridges.asterisk.questions import Questions
 from adapters.bridges.asterisk.roster import Presence
 from adapters.bridges.asterisk.session import Session
 from adapters.capabilities import Capability
 from adapters.causes import ClearCause, Cleared, Side
-from adapters.errors import AdapterError, LoginRefused, NoFreePorts, OutcomeUnknown, Rejected, SessionLost
+from adapters.errors import AdapterError, LoginRefused, NoFreePorts, OutcomeUnknown, Rejected, SessionLost, Unreachable
 from adapters.events import SessionGone, SessionReady
 from adapters.values import (
     Address,
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from adapters.registry import Surroundings
 
 log = logging.getLogger(__name__)
-
-NO_CHANNEL = ("No such channel", "Channel not found")
-DENIED = "Permission denied"
 
 
 class AsteriskBridge:
@@ -82,6 +79,7 @@ class AsteriskBridge:
             on_gone=lambda reason: self._sink(SessionGone(control.name, self._now(), reason)),
             on_ready=lambda: self._sink(SessionReady(control.name, self._now())),
         )
+        self._questions = Questions(self._session, pace)
         self._titles: dict[str, str] = {}
         self._ordering: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,7 +90,10 @@ class AsteriskBridge:
 
     async def open(self) -> Identity:
         await self._session.open()
-        settings = await self._ask(grammar.core_settings(), "open")
+        try:
+            settings = await self._questions.ask(grammar.core_settings(), "open")
+        except SessionLost as error:
+            raise Unreachable(error.device, "open", error.why, error.trace) from None
         return Identity(make="Asterisk", model="ConfBridge", firmware=settings.get("AsteriskVersion"))
 
     async def close(self) -> None:
@@ -109,9 +110,8 @@ class AsteriskBridge:
 
     async def _catch_up(self) -> None:
         """After every login: may we do what we need, who is in, and what became of our calls."""
-        with suppress(_Nobody):
-            await self._collect(grammar.list_rooms(), "open")
-        channels = await self._channels("open")
+        await self._questions.parties("open")
+        channels = await self._questions.channels("open")
         self._presence.seed(channels.values())
         for call in self._calls:
             seen = channels.get(call.leg)
@@ -127,11 +127,7 @@ class AsteriskBridge:
     # ---- conferences
 
     async def ports(self) -> Ports:
-        used = 0
-        with suppress(_Nobody):
-            rooms = await self._collect(grammar.list_rooms(), "ports")
-            used = sum(meaning.listed_room(room)[1] for room in rooms)
-        return Ports(self._profile.ports, used)
+        return Ports(self._profile.ports, await self._questions.parties("ports"))
 
     def expect(self, conference: str) -> Address:
         self._check(conference, "expect", "conference number")
@@ -140,7 +136,7 @@ class AsteriskBridge:
 
     async def open_conference(self, spec: ConferenceSpec) -> None:
         self._check(spec.number, "open_conference", "conference number")
-        await self._ask(grammar.ping(), "open_conference")
+        await self._questions.ask(grammar.ping(), "open_conference")
         if not self._presence.has(spec.number):
             self._check_ports("open_conference")
         self._titles[spec.number] = spec.title
@@ -154,17 +150,16 @@ class AsteriskBridge:
     async def snapshot(self, conference: str) -> Roster:
         self._check(conference, "snapshot", "conference number")
         self._presence.watch(conference)
-        listed = []
-        with suppress(_Nobody):
-            lines = await self._collect(grammar.list_members(conference), "snapshot")
-            listed = [meaning.listed_member(line) for line in lines]
+        listed = await self._questions.members(conference, "snapshot")
         return Roster(conference, self._presence.read(conference, listed), self._now())
 
     async def mute(self, conference: str, member: str, on: bool) -> None:
         try:
-            await self._ask(grammar.mute(conference, member, on), "mute", changes=True)
+            await self._questions.ask(grammar.mute(conference, member, on), "mute", changes=True)
         except Rejected as error:
-            raise self._rejected("mute", f"member {member!r} of conference {conference!r}: {error.why}") from None
+            raise self._questions.rejected(
+                "mute", f"member {member!r} of conference {conference!r}: {error.why}"
+            ) from None
 
     # ---- calls
 
@@ -181,7 +176,7 @@ class AsteriskBridge:
         self._calls.add(call)
         self._presence.watch(conference)
         try:
-            await self._ask(action, "invite", changes=True, action_id=call.action_id)
+            await self._questions.ask(action, "invite", changes=True, action_id=call.action_id)
             call.unsure = False
         except OutcomeUnknown:
             raise
@@ -197,7 +192,7 @@ class AsteriskBridge:
         self._check(leg, "invite", "leg name")
         self._check(conference, "invite", "conference number")
         if self._calls.is_finished(leg):
-            raise self._rejected("invite", f"leg {leg!r} is over; a new call needs a new name")
+            raise self._questions.rejected("invite", f"leg {leg!r} is over; a new call needs a new name")
         if options.digits:
             self._check_digits(options.digits, "invite")
         self._check_ports("invite")
@@ -214,7 +209,7 @@ class AsteriskBridge:
                 codecs=self._profile.codecs if options.video and to.is_sip else "",
             )
         except (ValueError, GrammarError) as error:
-            raise self._rejected("invite", str(error)) from None
+            raise self._questions.rejected("invite", str(error)) from None
         return action, Call(
             leg=leg,
             conference=conference,
@@ -240,21 +235,15 @@ class AsteriskBridge:
             call = self._calls.add(Call(leg))
         was_dropping, call.dropping = call.dropping, True
         try:
-            await self._ask(grammar.hang_up(leg), "drop", changes=True)
-        except Rejected as error:
-            if error.why not in NO_CHANNEL:
-                call.dropping = was_dropping
-                if stranger:
-                    self._calls.withdraw(call)
-                raise
-            if stranger:
-                self._calls.clear(call, Cleared(ClearCause.LOCAL, Side.OURS, error.why))
-                return
-        except SessionLost:
+            absent = await self._questions.hang_up(leg)
+        except (Rejected, SessionLost, LoginRefused):
             call.dropping = was_dropping
             if stranger:
                 self._calls.withdraw(call)
             raise
+        if absent and stranger:
+            self._calls.clear(call, Cleared(ClearCause.LOCAL, Side.OURS, absent))
+            return
         # Either its Hangup is on the way, or Originate has not made the channel yet
         # (measured: a hang-up sent right behind the Originate finds no channel, and the room rings).
         if not call.over:
@@ -263,12 +252,8 @@ class AsteriskBridge:
     async def _put_out(self, member: str) -> None:
         """Hang up a channel by its name (`Member.id`), whoever made it; no leg, so no leg event."""
         if member.startswith("/"):  # Asterisk would take /.../ as a pattern for many channels
-            raise self._rejected("drop", f"{member!r} is no channel name, like PJSIP/unit-00000001")
-        try:
-            await self._ask(grammar.hang_up(member), "drop", changes=True)
-        except Rejected as error:
-            if error.why not in NO_CHANNEL:
-                raise
+            raise self._questions.rejected("drop", f"{member!r} is no channel name, like PJSIP/unit-00000001")
+        await self._questions.hang_up(member)
 
     async def adopt(self, legs: Sequence[str]) -> tuple[LegSeen, ...]:
         names = tuple(dict.fromkeys(legs))
@@ -279,10 +264,10 @@ class AsteriskBridge:
         for leg in fresh:
             self._calls.add(Call(leg))
         try:
-            channels = await self._channels("adopt")
+            channels = await self._questions.channels("adopt")
             if any(self._may_come_yet(leg) for leg in names if leg not in channels):
                 await asyncio.sleep(self._pace.settle_s)
-                channels = await self._channels("adopt")
+                channels = await self._questions.channels("adopt")
         except BaseException:
             for leg in fresh:
                 if (call := self._calls.get(leg)) is not None:
@@ -328,7 +313,7 @@ class AsteriskBridge:
         try:
             await self._keypad.press(leg, digits)
         except Rejected as error:
-            raise self._rejected("send_digits", f"leg {leg!r}: {error.why}") from None
+            raise self._questions.rejected("send_digits", f"leg {leg!r}: {error.why}") from None
 
     def _after_connected(self, call: Call) -> None:
         if call.digits:
@@ -384,7 +369,7 @@ class AsteriskBridge:
     async def _hang_up_late(self, leg: str) -> None:
         """End a channel that came into being after its leg was dropped."""
         try:
-            await self._ask(grammar.hang_up(leg), "drop", changes=True)
+            await self._questions.hang_up(leg)
         except AdapterError as error:
             log.warning("late hang-up", extra={"device": self._control.name, "leg": leg, "why": error.why})
 
@@ -412,7 +397,7 @@ class AsteriskBridge:
     async def _look(self, calls: list[Call]) -> None:
         """Ask the bridge once what became of calls whose end or beginning was not reported."""
         try:
-            channels = await self._channels("look")
+            channels = await self._questions.channels("look")
         except AdapterError as error:
             log.info("look postponed", extra={"device": self._control.name, "why": error.why})
             for call in calls:
@@ -431,48 +416,19 @@ class AsteriskBridge:
                 await self._hang_up_late(call.leg)
             self._calls.doubt(call, self._pace.overdue_s)
 
-    # ---- asking
-
-    async def _ask(self, action: Action, verb: str, *, changes: bool = False, action_id: str = "") -> Packet:
-        try:
-            return await self._session.ask(action, verb, self._pace.order_s, changes=changes, action_id=action_id)
-        except Rejected as error:
-            raise self._explained(error, verb, action) from None
-
-    async def _collect(self, action: Action, verb: str) -> list[Packet]:
-        """Ask for a list; raises _Nobody where the bridge says 'empty' as an error."""
-        try:
-            return await self._session.collect(action, verb, self._pace.list_s)
-        except Rejected as error:
-            if error.why in meaning.NOBODY_MESSAGES:
-                raise _Nobody from None
-            raise self._explained(error, verb, action) from None
-
-    async def _channels(self, verb: str) -> dict[str, ChannelListed]:
-        lines = await self._collect(grammar.list_channels(), verb)
-        return {seen.party.uniqueid: seen for seen in map(meaning.listed_channel, lines)}
-
-    def _explained(self, error: Rejected, verb: str, action: Action) -> AdapterError:
-        if error.why != DENIED:
-            return error
-        target = self._session.target
-        why = (
-            f"{target.place}: AMI user {target.username!r} may not {action.name}:"
-            " manager.conf must give it read = system,call and write = call,reporting,originate"
-        )
-        kind: type[AdapterError] = LoginRefused if verb == "open" else Rejected
-        return kind(self._control.name, verb, why, error.trace)
-
-    def _rejected(self, verb: str, why: str) -> Rejected:
-        return Rejected(self._control.name, verb, why, self._session.trace.tail())
+    # ---- checks
 
     def _check(self, text: str, verb: str, what: str) -> None:
         if not profile.is_token(text):
-            raise self._rejected(verb, f"{what} {text!r} must be 1 to 64 letters, digits, dots, dashes or underscores")
+            raise self._questions.rejected(
+                verb, f"{what} {text!r} must be 1 to 64 letters, digits, dots, dashes or underscores"
+            )
 
     def _check_digits(self, digits: str, verb: str) -> None:
         if not are_digits(digits):
-            raise self._rejected(verb, "the digits hold something other than 0-9 A-D * # (w or , for a pause)")
+            raise self._questions.rejected(
+                verb, "the digits hold something other than 0-9 A-D * # (w or , for a pause)"
+            )
 
     def _check_ports(self, verb: str) -> None:
         total, used = self._profile.ports, len(self._presence) + self._calls.waiting
@@ -483,7 +439,3 @@ class AsteriskBridge:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Nobody(Exception):
-    """ConfBridge says that a room is empty, or that there is none at all."""
