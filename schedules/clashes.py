@@ -22,8 +22,8 @@ class Wanted(StrEnum):
 class Booking:
     """One occurrence and what it uses from `starts_at` up to `ends_at`.
 
-    `key` says which occurrence this is; two bookings of one key are the same occurrence,
-    so they never clash.
+    `key` says which occurrence this is: a candidate takes the place of the existing booking
+    that has its key.
     """
 
     key: str
@@ -84,7 +84,7 @@ def _shared(ordered: list[Booking], keys: set[str]) -> Iterable[Clash]:
             heappop(active)
         for _, at in active:
             other = ordered[at]
-            if other.key == booking.key or not (booking.key in keys or other.key in keys):
+            if booking.key not in keys and other.key not in keys:
                 continue
             until = min(booking.ends_at, other.ends_at)
             for over, names in (
@@ -119,7 +119,7 @@ def _crowded(bridge: str, there: int, ordered: list[Booking], keys: set[str]) ->
             most = max(most, wanted)
             involved.update(ordered[i].key for i in inside)
         elif since is not None:
-            if at > since and involved & keys:
+            if involved & keys:
                 yield Clash(Wanted.PORTS, (bridge,), tuple(sorted(involved)), since, at, most, there)
             since, most = None, 0
             involved = set()

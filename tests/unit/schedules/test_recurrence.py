@@ -217,8 +217,10 @@ def test_a_moved_occurrence_is_still_in_the_order_of_instants():
         "2026-03-30T02:15",
         "2026-03-30T03:15",
     ]
-    rule = "FREQ=DAILY;COUNT=4;BYHOUR=2,3;BYMINUTE=30,0"
-    assert walls("2026-03-29T02:00", "Europe/Berlin", rule) == ["2026-03-29T03:00", "2026-03-29T03:30"]
+    # 02:40 moves to 03:40; what moves less far, and what is at 03:05 by itself, comes before it
+    rule = "FREQ=DAILY;COUNT=6;BYHOUR=2,3;BYMINUTE=5,10,40"
+    found = walls("2026-03-29T02:00", "Europe/Berlin", rule)
+    assert found == ["2026-03-29T03:05", "2026-03-29T03:10", "2026-03-29T03:40"]
 
 
 def test_the_window_holds_its_beginning_and_not_its_end():
