@@ -73,6 +73,17 @@ async def test_arming_again_moves_the_bell(alarm):
     assert rings.heard[0][1] >= moved
 
 
+async def test_a_bell_that_is_moved_at_the_last_moment_rings_only_when_it_was_moved_to(alarm):
+    early, rings = Rings(), Rings()
+    alarm.arm("a", datetime(2020, 1, 1, tzinfo=UTC), early)
+    await asyncio.sleep(0)  # the scheduler has handed it to the loop, which has not begun it
+    moved = soon(50)
+    alarm.arm("a", moved, rings)
+    assert await rings.wait(1) == ["a"]
+    assert rings.heard[0][1] >= moved
+    assert early.heard == []
+
+
 async def test_a_bell_that_was_disarmed_stays_silent(alarm):
     rings = Rings()
     alarm.arm("off", soon(20), rings)
