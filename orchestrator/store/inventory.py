@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sqlalchemy import JSON, Column, ColumnElement, delete
+from sqlalchemy import JSON, Column, ColumnElement, Float, delete
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -80,7 +80,8 @@ class Bridge(SQLModel, table=True):
     first_number: int = 8000
     last_number: int = 8999
     ports: int | None = None
-    pace_per_s: float | None = 5.0  # set-ups a second; None is no limit
+    # set-ups a second; None is no limit. A column default would turn a None that is given into 5.
+    pace_per_s: float | None = Field(default=5.0, sa_column=Column(Float))
     settings: dict[str, object] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
 
 
