@@ -2,12 +2,11 @@
 
 import ast
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 from jinja2.ext import babel_extract
 
@@ -19,23 +18,17 @@ API = Path(api.__file__).parent
 ORCHESTRATOR = Path(orchestrator.__file__).parent
 
 
-REFUSALS = {
-    "Refusal": (1, 2),
-    "Taken": (1, 2),
-    "InUse": (1, 2),
-    "Unfit": (1, 2),
-    "Complaint": (1, 2),
-    "__init__": (1, 2),
-}
+REFUSALS = dict.fromkeys(("Refusal", "Taken", "InUse", "Unfit", "Complaint", "__init__"), (1, 2))
+"""Where the rooms below give the face templates to say: problem, expected."""
 
 
-def refused() -> Iterator[tuple[str, str]]:
-    """(where, msgid) of the templates that the rooms below give the face to say: problem, expected."""
-    for path in sorted(ORCHESTRATOR.rglob("*.py")):
+def constants(folder: Path, places: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, str]]:
+    """(where, text) of every text that stands at one of the `places` of a call, by the function's name."""
+    for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                for place in REFUSALS.get(name, ()):
+                for place in places.get(name, ()):
                     given = node.args[place] if place < len(node.args) else None
                     if isinstance(given, ast.Constant) and isinstance(given.value, str) and given.value:
                         yield f"{path.name}:{node.lineno}", given.value
@@ -43,10 +36,8 @@ def refused() -> Iterator[tuple[str, str]]:
 
 def said() -> Iterator[tuple[str, str]]:
     """(where, msgid) of every text in the code and in the templates."""
-    yield from refused()
-    for path in sorted(API.rglob("*.py")):
-        for line, text, *_ in extract("python", BytesIO(path.read_bytes()), keywords={"say": (2,), "msgid": None}):
-            yield f"{path.relative_to(API)}:{line}", str(text)
+    yield from constants(ORCHESTRATOR, REFUSALS)
+    yield from constants(API, {"say": (1,), "msgid": (0,)})
     for path in sorted(API.rglob("*.html")):
         for line, _, text, _ in babel_extract(BytesIO(path.read_bytes()), ("say", "msgid"), (), {"silent": "false"}):
             yield f"{path.relative_to(API)}:{line}", text[0] if isinstance(text, tuple) else str(text)
