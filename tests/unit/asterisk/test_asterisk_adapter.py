@@ -176,6 +176,14 @@ async def test_no_channel_at_all(manager: Manager, adapter: AsteriskBridge, hear
     assert "PJSIP/diemcau/sip:qt01@192.0.2.7" in cleared.raw
 
 
+async def test_a_verdict_may_come_before_the_order_is_acknowledged(
+    manager: Manager, adapter: AsteriskBridge, heard: Heard
+) -> None:
+    manager.replies["Originate"] = lambda p: verdict(p) + respond(p, "Success", "Originate successfully queued")
+    await adapter.invite(LEG, "8001", TO, OPTIONS)
+    assert (await heard.cleared(LEG)).cleared.side is Side.BRIDGE
+
+
 async def test_an_order_that_fails_because_its_leg_lives_takes_that_leg_over(
     manager: Manager, adapter: AsteriskBridge, heard: Heard
 ) -> None:
