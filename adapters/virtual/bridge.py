@@ -26,7 +26,7 @@ def new_pin() -> str:
 class Bridge:
     """A bridge that can be dialed, dials, and is controlled over AMI.
 
-    `switch_options` are those of `Switch` (pin, max_members, max_calls, input_s, notice_s).
+    `switch_options` are those of `Switch` (pin, max_members, max_calls, input_s, notice_s, refusal_s).
     """
 
     def __init__(self, name: str, host: str, exchange: Exchange, **switch_options: Any) -> None:

@@ -7,8 +7,9 @@ Measured on Asterisk 22.10.1 (tests/transcripts/asterisk_twin):
   nothing: 37 s after the answer. No digit at all: 45 s. So a try lasts 12.6 s, a notice 2.4 s.
 * A room vanishes with its last member; its announcer counts in BridgeNumChannels only.
 
-Not captured, from app_confbridge.c: a full or locked room plays a notice and hangs up
-without the caller having joined.
+* A full room is answered and hung up 1.8 s later without a join, a call of the bridge itself
+  with cause 0 (tests/transcripts/asterisk/full.txt). A locked one does the same
+  (app_confbridge.c, not captured).
 """
 
 import asyncio
@@ -31,13 +32,14 @@ class ConfBridge:
     def __init__(
         self,
         tell: Watcher,
-        hang_up: Callable[[Channel], None],
+        hang_up: Callable[..., None],
         now: Callable[[], float],
         *,
         pin: str,
         max_members: int,
         input_s: float,
         notice_s: float,
+        refusal_s: float,
     ) -> None:
         self._watch = tell
         self._hang_up = hang_up
@@ -46,6 +48,7 @@ class ConfBridge:
         self.max_members = max_members
         self.input_s = input_s
         self.notice_s = notice_s
+        self.refusal_s = refusal_s
         self.rooms: dict[str, Room] = {}
 
     def profile(self, channel: Channel, number: str) -> str:
@@ -64,7 +67,8 @@ class ConfBridge:
         room = self.rooms.get(number)
         full = room is not None and 0 < self.max_members <= len(room.members)
         if room is not None and (full or room.locked):
-            channel.timer = asyncio.get_running_loop().call_later(self.notice_s, self._hang_up, channel)
+            cause = 16 if channel.has_pbx else 0
+            channel.timer = asyncio.get_running_loop().call_later(self.refusal_s, self._hang_up, channel, cause)
             return
         if room is None:
             room = self.rooms[number] = Room(number)

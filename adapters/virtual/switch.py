@@ -39,6 +39,7 @@ class Switch:
         max_calls: int = 0,
         input_s: float = 12.6,
         notice_s: float = 2.4,
+        refusal_s: float = 1.8,
         digit_gap_s: float = 0.35,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -59,6 +60,7 @@ class Switch:
             max_members=max_members,
             input_s=input_s,
             notice_s=notice_s,
+            refusal_s=refusal_s,
         )
         self._by_line: dict[str, Channel] = {}
         self._numbers = itertools.count()
@@ -289,7 +291,7 @@ class Switch:
         if channel.line is not None:
             channel.line.hang_up()
         if channel.state != "Up" and channel.order is not None:
-            self._tell("DialEnd", channel, ("DialStatus", "CANCEL"))
+            self._tell("DialEnd", channel, ("DialStatus", "NOANSWER"))
             self._verdict(channel, channel.order, False, 0)
         self._gone(channel, cause)
 

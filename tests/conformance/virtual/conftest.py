@@ -25,7 +25,7 @@ from adapters.virtual.media import Session
 from adapters.virtual.province import Province
 from adapters.virtual.switch import Switch
 
-SAMPLES = Path(__file__).parents[2] / "transcripts" / "asterisk_twin"
+SAMPLES = Path(__file__).parents[2] / "transcripts"
 SECRET = "a-secret-of-the-test"
 LOGIN = (("Action", "Login"), ("ActionID", "login-1"), ("Username", "lab"), ("Secret", SECRET), ("Events", "on"))
 
@@ -232,13 +232,14 @@ _HEAD = re.compile(r"^---\s+([\d.]+) ([<>])$", re.M)
 CHANGES = re.compile(
     r"(Dest)?(Channel|Uniqueid|Linkedid|DialString|BridgeUniqueid|ConnectedLineName)"
     r"|BridgeI[dD]|Seconds|AnsweredTime|Duration|DurationMs|Uptime|LastReload|Timestamp|SystemName|ListItems|Talking"
+    r"|BridgeVideoSourceMode"
 )
-"""Fields whose value depends on the machine, the moment or whether sound flows."""
+"""Fields whose value depends on the machine, its profiles, the moment or whether sound flows."""
 
 
-def sample(name: str) -> list[Packet]:
+def sample(name: str, folder: str = "asterisk_twin") -> list[Packet]:
     """What Asterisk sent in a captured session, in order."""
-    text = (SAMPLES / f"{name}.txt").read_text(encoding="utf-8")
+    text = (SAMPLES / folder / f"{name}.txt").read_text(encoding="utf-8")
     parts = _HEAD.split(text)[1:]
     packets = []
     for _, arrow, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):

@@ -192,7 +192,7 @@ async def test_a_number_that_is_no_room_is_not_found(town: Town, number: str) ->
 
 
 async def test_a_full_conference_answers_and_hangs_up_without_letting_in(town: Town) -> None:
-    province = await town.build(1, bridge={"max_members": 1, "notice_s": 0.05})
+    province = await town.build(1, bridge={"max_members": 1, "refusal_s": 0.05})
     manager = await town.manager()
     first, second = Phone(), Phone()
     town.call(province.main.address("8001"), first)
@@ -201,6 +201,37 @@ async def test_a_full_conference_answers_and_hangs_up_without_letting_in(town: T
     await second.hears(ANSWERED, BYE)
     assert len([p for p in manager.packets if p.name == "ConfbridgeJoin"]) == 1
     assert len(await manager.listed("ConfbridgeList", ("Conference", "8001"))) == 1
+
+
+async def test_a_dial_out_into_a_full_conference_and_a_name_used_twice_are_told_as_captured(town: Town) -> None:
+    real = sample("full", "asterisk")
+    await town.build(3, behaviors="ring 0; answer", bridge={"max_members": 1, "refusal_s": 0.05})
+    manager = await town.manager(events="system,call")
+    for action_id, leg, code, data in (
+        ("a1", "dc0a1b-3-1-1", "qt01", "8002,tiny,guest"),
+        ("a2", "dc0a1b-3-2-1", "qt02", "8002,tiny,guest"),
+        ("a3", "dc0a1b-3-1-1", "qt03", "8002,main,guest,usermenu"),
+    ):
+        manager.send(
+            ("Action", "Originate"),
+            ("ActionID", action_id),
+            ("ChannelId", leg),
+            ("Channel", f"PJSIP/labudp/{town.site(code)}"),
+            ("Application", "ConfBridge"),
+            ("Data", data),
+            ("CallerID", '"Cầu tỉnh" <8002>'),
+            ("Timeout", "3000"),
+            ("Async", "true"),
+        )
+        await manager.event("OriginateResponse", ActionID=action_id)
+        if action_id == "a2":
+            await manager.event("Hangup", Uniqueid=leg)
+    assert (await manager.ask("Hangup", ("Channel", "dc0a1b-3-1-1"), ("Cause", "16"))).succeeded
+    await manager.event("Hangup", Uniqueid="dc0a1b-3-1-1")
+    begin = ("Newchannel", "NewCallerid", "NewConnectedLine", "DialBegin", "DialEnd", "OriginateResponse")
+    end = ("ConfbridgeStart", "ConfbridgeJoin", "BridgeEnter", "HangupRequest", "ConfbridgeLeave", "Hangup")
+    mine_and_real(manager.packets, real, *begin, *end)
+    assert town.province.endpoint("qt03").tally.rings == 0
 
 
 async def test_a_bridge_without_a_free_channel_refuses_calls_and_orders(town: Town) -> None:

@@ -325,7 +325,7 @@ async def test_kick_all_empties_the_room_and_ends_the_calls(bench: Bench) -> Non
 
 
 async def test_a_locked_room_answers_and_hangs_up(bench: Bench) -> None:
-    bench.switch.conferences.notice_s = 0.02
+    bench.switch.conferences.refusal_s = 0.02
     manager = await bench.manager()
     await in_room(bench, manager, "1")
     await manager.ask("ConfbridgeLock", ("Conference", "8001"))
@@ -333,7 +333,7 @@ async def test_a_locked_room_answers_and_hangs_up(bench: Bench) -> None:
     await manager.ask("Originate", *dial("2", "p-h323ep", ChannelId="leg-2"))
     verdict = await manager.event("OriginateResponse", Uniqueid="leg-2")
     assert verdict.get("Response") == "Success"
-    assert (await manager.event("Hangup", Uniqueid="leg-2")).get("Cause") == "16"
+    assert (await manager.event("Hangup", Uniqueid="leg-2")).get("Cause") == "0"
     assert not [p for p in manager.packets if p.name == "ConfbridgeJoin" and p.get("Uniqueid") == "leg-2"]
 
 
@@ -350,3 +350,24 @@ async def test_play_dtmf_answers_when_the_digit_was_played_and_holds_up_the_sess
     assert shape(reply(manager.packets, "d1")) == shape(reply(real, "d1"))
     assert (await manager.ask("PlayDTMF", ("Channel", "nobody"), ("Digit", "1"))).message == "Channel not found"
     assert (await manager.ask("PlayDTMF", ("Channel", "leg-7777"))).message == "No digit specified"
+
+
+async def test_a_hang_up_right_behind_the_originate_finds_no_channel_as_captured(bench: Bench) -> None:
+    real = sample("too_early", "asterisk")
+    bench.endpoint("ep3", "p-h323ep", "never answers")
+    manager = await bench.manager()
+    fields = dial("ep3", "p-h323ep", 3000, ChannelId="dc0a1b-4-1-1")
+    manager.send(("Action", "Originate"), ("ActionID", "b1"), *fields)
+    manager.send(("Action", "Hangup"), ("ActionID", "b2"), ("Channel", "dc0a1b-4-1-1"), ("Cause", "16"))
+    await manager.event("DialState")
+    manager.send(("Action", "Hangup"), ("ActionID", "b3"), ("Channel", "dc0a1b-4-1-1"), ("Cause", "16"))
+    gone = await manager.event("Hangup")
+    for action_id in ("b1", "b2", "b3"):
+        assert shape(reply(manager.packets, action_id)) == shape(reply(real, action_id))
+    assert (gone.get("Cause"), gone.get("Cause-txt")) == ("16", "Normal Clearing")
+    late = ("DialEnd", "OriginateResponse", "Hangup", "HangupRequest")
+    mine = [p for p in manager.packets if p.kind is Kind.EVENT and p.name in late]
+    wanted = [p for p in real if p.kind is Kind.EVENT and p.name in late]
+    assert [p.name for p in mine] == [p.name for p in wanted]
+    assert [[key for key, _ in p.fields] for p in mine] == [[key for key, _ in p.fields] for p in wanted]
+    assert [p.get("DialStatus") for p in mine] == [p.get("DialStatus") for p in wanted]
