@@ -124,19 +124,23 @@ class Live:
             while True:
                 grown = tail.grown  # before looking: what comes in between wakes us
                 lines: list[Line] = []
-                if number < tail.first and tail.started:
+                waits = not tail.started
+                if tail.started and number < tail.first:
                     if cursor < tail.floor:
                         number, lines = -1, await self._read(run_id, cursor)
                         cursor = cursor if lines else tail.floor
-                    else:
+                    elif cursor <= tail.last:
                         number = tail.number_after(cursor)
+                    else:  # the rows were read further than the tail has come
+                        waits = True
                 elif tail.started:
                     lines = tail.since(number)
                     number += len(lines)
+                    waits = not lines
                 if lines:
                     cursor = max(cursor, lines[-1].cursor)
                     yield lines
-                elif number == tail.end or not tail.started or self.closed:
+                elif waits or self.closed:
                     if tail.failure is not None:
                         raise RuntimeError(f"the journal of run {run_id} cannot be read") from tail.failure
                     if tail.over or self.closed:

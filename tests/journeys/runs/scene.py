@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlmodel import SQLModel, col, select
+from sqlmodel import col, select
 
 from orchestrator.store.database import Database
 from orchestrator.store.inventory import Bridge
 from orchestrator.store.journal import JournalEntry
 from orchestrator.store.meetings import Meeting
+from orchestrator.store.migration import migrate
 from orchestrator.store.runs import Participant, Run, add_run
 
 NOON = datetime(2026, 12, 1, 1, 0, tzinfo=UTC)  # 08:00 in Ho Chi Minh City
@@ -72,10 +73,8 @@ class Scene:
 
 
 async def scene(database: Database) -> Scene:
-    """A bridge and a meeting in an empty database; the tables too, where there are none."""
-    async with database.engine.begin() as connection:
-        await connection.run_sync(SQLModel.metadata.drop_all)
-        await connection.run_sync(SQLModel.metadata.create_all)
+    """A bridge and a meeting in an empty database; the tables too."""
+    await migrate(database)
     async with database.write() as session:
         bridge = Bridge(name="main", family="asterisk", conference_address="sip:{number}@127.0.10.1")
         session.add(bridge)
