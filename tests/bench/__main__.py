@@ -1,0 +1,49 @@
+"""`python -m tests.bench`: figures as lines of JSON on stdout, progress on stderr.
+
+Ends with 1 when something did not do its work. A slow figure is a figure, never a failure.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from tests.bench import dialing
+from tests.bench.figure import Figure, WorkWrong
+from tests.bench.place import say
+
+BENCHES: dict[str, Callable[[bool], Iterator[Figure]]] = {
+    "dialing": dialing.measure,
+}
+
+
+def _first_line(measure: Callable[[bool], Iterator[Figure]]) -> str:
+    return (sys.modules[measure.__module__].__doc__ or "").partition("\n")[0]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(BENCHES), help="this one; may be repeated")
+    parser.add_argument("--list", action="store_true", help="which there are")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and shorter ones, for a rough look")
+    arguments = parser.parse_args()
+    if arguments.list:
+        for name, measure in BENCHES.items():
+            print(f"{name:10} {_first_line(measure)}")
+        return 0
+    wrong = 0
+    began = time.monotonic()
+    for name in arguments.only or BENCHES:
+        say(f"{name}: {_first_line(BENCHES[name])}")
+        try:
+            for figure in BENCHES[name](arguments.quick):
+                print(figure.line(), flush=True)
+        except WorkWrong as error:
+            print(f"bench {name}: {error}", file=sys.stderr)
+            wrong = 1
+    say(f"done in {time.monotonic() - began:.0f} s")
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())
