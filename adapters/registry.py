@@ -29,6 +29,7 @@ class Surroundings:
     remember: Remember
     now: Callable[[], datetime]
     sip: SipAgent
+    seed: bytes = b""  # makes what our calls are known by on the wire unguessable, and the same after a restart
 
 
 def _load(table: dict[str, str], kind: str, family: str) -> Any:

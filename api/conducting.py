@@ -63,7 +63,9 @@ async def conducting(
             raise
         agent = SipAgent(settings.sip_host, 0, now=clock.now, credentials=desk.login)
         await agent.start()
-    surroundings = Surroundings(sink=desk.take, remember=conductor.memories.remember, now=clock.now, sip=agent)
+    surroundings = Surroundings(
+        sink=desk.take, remember=conductor.memories.remember, now=clock.now, sip=agent, seed=keys.derive("sip")
+    )
     desk.hands = RegisteredHands(surroundings)
     try:
         await conductor.start(bells=bells)

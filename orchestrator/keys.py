@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from orchestrator.private_file import PrivateFileBad, read_or_create
 
@@ -26,10 +28,11 @@ class SecretMissing(Exception):
 class Keys:
     """The installation's key."""
 
-    __slots__ = ("_environment", "_fernet", "_path")
+    __slots__ = ("_environment", "_fernet", "_key", "_path")
 
     def __init__(self, key: bytes, path: Path, environment: Mapping[str, str] | None = None) -> None:
         self._fernet = Fernet(key)
+        self._key = key
         self._path = path
         self._environment = os.environ if environment is None else environment
 
@@ -60,6 +63,10 @@ class Keys:
         if len(text) > _LONGEST:
             raise ValueError(f"a secret has at most {_LONGEST} characters")
         return _SEAL + self._fernet.encrypt(text.encode()).decode("ascii")
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes that are this installation's alone and the same at every start (HKDF, RFC 5869)."""
+        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(self._key)
 
     def unseal(self, stored: str, device: str = "") -> str:
         """The secret itself. Raises SecretMissing naming `device`, never the secret."""

@@ -233,20 +233,6 @@ class Observer:
         cause, barred = cause_of(error)
         self.cleared(track, Cleared(cause, Side.DEVICE, error.why), now, barred=barred)
 
-    def never_placed(self, track: Track, now: datetime) -> None:
-        """Written down, but the process ended before the first message: nobody was rung."""
-        call = track.call
-        if call is not None:
-            self._by_leg.pop(call.name, None)
-            rule.never_placed(track, now)
-            self._ledger.leg(
-                call.name, state=LegState.CLEARED.value, cleared_at=now, cause=ClearCause.LOCAL.value,
-                side=Side.OURS.value, raw="never placed",
-            )  # fmt: skip
-            self._ledger.note(
-                "leg-cleared", now, track.code, call.name, cause=ClearCause.LOCAL.value, raw="never placed"
-            )
-
     # --- the roster ----------------------------------------------------------------------
 
     def _member_news(self, news: MemberJoined | MemberChanged | MemberLeft, now: datetime) -> None:

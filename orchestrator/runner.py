@@ -494,7 +494,8 @@ class Runner:
             if track.call.way is Way.BRIDGE_DIALS:
                 continue
             if leg.memory is None:
-                self._seen.never_placed(track, now)
+                # not answered when the other process ended: the same order again repeats the same messages
+                self._act(track, track.call, Dial(track.call.rung))
                 continue
             link = track.code if track.kind is Kind.ROOM else None
             self._actions.start(self._actions.adopt(leg.name, leg.memory, leg.address, link=link))

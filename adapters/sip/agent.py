@@ -41,7 +41,7 @@ from typing import Any
 
 from adapters.sip.call import ALLOW, Call
 from adapters.sip.dialog import Dialog
-from adapters.sip.exchange import Exchange
+from adapters.sip.exchange import Exchange, Identity
 from adapters.sip.listener import CallListener, CallState
 from adapters.sip.message import Malformed, Request, Response, name_addr, parse, response_to, split_commas
 from adapters.sip.route import Bound, Routes, contact, is_literal
@@ -181,24 +181,24 @@ class SipAgent:
         credentials: tuple[str, str] | None = None,
         ring_s: float = _RING_S,
         local: tuple[str, int] | None = None,
-        name: str = "",
+        identity: Identity | None = None,
         headers: Iterable[tuple[str, str]] = (),
     ) -> Call:
         """Call `to`, with our offer or (empty `sdp`) asking for one. Returns at once.
 
-        `user` and `display` are who calls; `name` goes into the Call-ID; `ring_s` bounds the
-        time until the answer. Raises BadUri for an address that is none.
+        `user` and `display` are who calls; `ring_s` bounds the time until the answer; an
+        `identity` that was used before repeats that call. Raises BadUri for an address that is none.
         """
         bound = self._routes.at(local) if local else self._first
         target = Uri.parse(str(to))
         uri = str(to)
         ours = f"sip:{user}@{bound.shown(target.host)}" if user else f"sip:{bound.shown(target.host)}"
-        call_id = f"{name}.{os.urandom(8).hex()}" if name else os.urandom(12).hex()
-        dialog = Dialog(call_id, name_addr(ours, display), os.urandom(6).hex(), name_addr(uri, to_display), uri)
+        known = identity or Identity(os.urandom(12).hex(), os.urandom(6).hex(), "")
+        dialog = Dialog(known.call_id, name_addr(ours, display), known.tag, name_addr(uri, to_display), uri)
         call = Call(self, bound, dialog, listener, incoming=False)
         call._credentials = credentials
         self._calls[dialog.key] = call
-        call._invite(sdp, headers, ring_s)
+        call._invite(sdp, headers, ring_s, known.branch)
         return call
 
     def adopt(

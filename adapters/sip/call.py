@@ -164,7 +164,7 @@ class Call:
 
     # -- a call of ours ---------------------------------------------------------------
 
-    def _invite(self, sdp: bytes, headers: Pairs, ring_s: float) -> None:
+    def _invite(self, sdp: bytes, headers: Pairs, ring_s: float, branch: str = "") -> None:
         self.local_sdp = sdp
         extra = list(headers)
 
@@ -180,6 +180,7 @@ class Call:
             dialog=self.dialog,
             user=_user(uri_of(self.dialog.local)),
             credentials=self._credentials,
+            branch=branch,
         )
         invitation.call = self
         self._invitation = invitation
@@ -243,6 +244,19 @@ class Call:
             self.state = CallState.CONFIRMED
         self._invitation = None
         self._send_ack()
+
+    def acknowledge_again(self, sdp: bytes) -> None:
+        """Repeat the ACK of the INVITE that made an adopted call; its peer may still wait for it."""
+        self._ack_cseq, self._ack_body = self.dialog.remembered_cseq, sdp
+        self._send_ack()
+
+    @property
+    def owes_ack(self) -> bool:
+        """Whether a 2xx to a request of ours waits for `ack`."""
+        invitation = self._invitation
+        if invitation is None or invitation.client is None:
+            return False
+        return self._ack_cseq != invitation.client.request.cseq
 
     def _send_ack(self) -> None:
         request = self.dialog.request("ACK", "z9hG4bK" + os.urandom(9).hex(), self._ack_cseq)

@@ -25,6 +25,7 @@ class Dialog:
         "local",
         "local_tag",
         "peer",
+        "remembered_cseq",
         "remote",
         "remote_cseq",
         "remote_tag",
@@ -41,7 +42,7 @@ class Dialog:
         self.remote_tag = ""
         self.target = target
         self.routes: tuple[str, ...] = ()
-        self.cseq = cseq
+        self.cseq = self.remembered_cseq = cseq
         self.remote_cseq = -1
         self.transport = ""
         self.peer: tuple[str, int] | None = None
@@ -162,6 +163,7 @@ class Dialog:
                 str(memory["target"]),
                 int(memory["cseq"]) + leap,
             )
+            dialog.remembered_cseq = int(memory["cseq"])
             dialog.remote_tag = str(memory["remote_tag"])
             dialog.routes = tuple(str(route) for route in memory["routes"])
             dialog.remote_cseq = int(memory["remote_cseq"])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from adapters.sip.dialog import Dialog
@@ -28,11 +30,32 @@ Done = Callable[[Response | None], None]
 """Told the final response of a request, or None when none came."""
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a call is known by on the wire, the same each time it is derived.
+
+    Whoever sends an INVITE again under the same identity repeats it (RFC 3261 section
+    17.2.3: same branch, same sender): a process that takes over goes on with the call that
+    is ringing, instead of placing another one.
+    """
+
+    call_id: str
+    tag: str
+    branch: str
+
+    @classmethod
+    def derive(cls, name: str, secret: bytes) -> Identity:
+        """The identity of the call `name`; strangers cannot guess it without `secret`."""
+        digest = blake2b(name.encode(), key=secret[:64], digest_size=24).hexdigest()
+        return cls(f"{name}.{digest[:12]}", digest[12:28], "z9hG4bK" + digest[28:])
+
+
 class Exchange:
     """One request of ours and its final response, digest and another transport included."""
 
     __slots__ = (
         "_agent",
+        "_branch",
         "_build",
         "_by_size",
         "_credentials",
@@ -63,8 +86,10 @@ class Exchange:
         keys: Keyring | None = None,
         credentials: tuple[str, str] | None = None,
         limit_s: float | None = None,
+        branch: str = "",
     ) -> None:
         self._agent = agent
+        self._branch = branch
         self.bound = bound
         self.hop = hop
         self._build = build
@@ -94,7 +119,8 @@ class Exchange:
             self._agent.soon(lambda: self._finish(None))
             return
         agent = self._agent
-        request = self._build("z9hG4bK" + os.urandom(9).hex())
+        branch = f"{self._branch}.{self._tries}" if self._branch else "z9hG4bK" + os.urandom(9).hex()
+        request = self._build(branch)
         if self._keys is not None:
             self._keys.sign(request, self._lookup, os.urandom(8).hex())
         way = agent.dress(request, flow, self.bound, self.user, self._may_switch)

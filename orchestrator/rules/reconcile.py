@@ -319,13 +319,6 @@ def cleared(
     return ended
 
 
-def never_placed(track: Track, now: datetime) -> None:
-    """The planned call was never placed: place it again by the same rung, now."""
-    if track.call is not None:
-        track.pending = NextTry(now, track.call.rung)
-        track.call = None
-
-
 def fresh(track: Track) -> None:
     """Forget what failed: the next try is now, from the foot of the ladder."""
     track.attempts.clear()

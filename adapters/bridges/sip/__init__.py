@@ -1,0 +1,1 @@
+"""Bridges without a control interface: only their dial string is known."""

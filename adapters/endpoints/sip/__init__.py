@@ -1,0 +1,1 @@
+"""SIP endpoints without a control session: third-party call control makes their calls."""

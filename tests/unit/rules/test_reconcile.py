@@ -172,14 +172,6 @@ def test_events_out_of_order_or_repeated_change_nothing() -> None:
     assert not rule.progressed(track, LegState.CONNECTED, later(3))
 
 
-def test_what_was_planned_but_never_placed_is_placed_now_by_the_same_way() -> None:
-    track = a_track()
-    rule.dialed(track, LEG, 1, NOW)
-    rule.never_placed(track, later(3))
-    assert rule.decide(track, LIVE, later(3)).intent == Dial(1)
-    assert track.attempts == []
-
-
 @pytest.mark.parametrize("was_in", [True, False])
 def test_redials_count_only_tries_after_it_had_been_in(was_in: bool) -> None:
     track = a_track()
