@@ -17,15 +17,17 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.sip import sdp as sdps
-from adapters.sip.agent import SipAgent
-from adapters.sip.call import Call, Offer
 from adapters.sip.exchange import Identity
 from adapters.sip.listener import CallListener, CallState, Ending
 from adapters.sip.message import Request, Response
 from adapters.values import Address
+
+if TYPE_CHECKING:
+    from adapters.sip.agent import SipAgent
+    from adapters.sip.call import Call, Offer
 
 PATIENCE_S = 20.0
 """How long the near side's 200 may wait for its ACK; it gives up after 64*T1 = 32 s."""
