@@ -1,6 +1,7 @@
 """One Asterisk instance of the lab: its files, its process, and eyes on it."""
 
 import asyncio
+import json
 import secrets
 import shutil
 import socket
@@ -137,9 +138,12 @@ class Asterisk:
         await self.manager.close()
         if self.child is not None:
             await asyncio.to_thread(self.child.stop)
-        full = self._outside(self.folder) / "log" / "full"
-        if full.exists():
-            shutil.copyfile(full, self.logs / f"asterisk-{self.instance.name}-full.log")
+        for name in ("full", "h323_log"):
+            log = self._outside(self.folder) / "log" / name
+            if log.exists():
+                shutil.copyfile(log, self.logs / f"asterisk-{self.instance.name}-{name}.log")
+        events = "".join(json.dumps(event) + "\n" for event in self.manager.events)
+        (self.logs / f"asterisk-{self.instance.name}-events.jsonl").write_text(events)
         shutil.rmtree(self._outside(self.folder), ignore_errors=True)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+from datetime import UTC, datetime
 
 from tests.peers.lab.config import Login
 from tests.peers.lab.place import LabError
@@ -88,6 +89,7 @@ class Manager:
             if done and not future.done():
                 future.set_result(parts)
         elif packet.get("Event") in KEPT:
+            packet["SeenAt"] = datetime.now(UTC).isoformat()
             self.events.add(packet)
 
     async def channels(self) -> list[Packet]:
