@@ -61,9 +61,10 @@ def attendance_view(title: str, titles: Sequence[str], rows: Iterable[Sequence[s
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, row_styles=["", "dim"])
     shown = [n for n in range(len(titles)) if n < 2 or any(row[n] not in ("", "0") for row in cells)]
     for n in shown:
-        table.add_column(titles[n])
+        table.add_column(titles[n], no_wrap=True, max_width=26 if n < 2 else None)
     for row in cells:
-        table.add_row(*(Text(_DATE.sub("", row[n])) for n in shown))
+        name = "" if row[1] == row[0] else row[1]
+        table.add_row(*(Text(_DATE.sub("", name if n == 1 else row[n])) for n in shown))
     return table
 
 

@@ -99,13 +99,13 @@ class _Story:
             case "leg-dialed":
                 self.record.attempts += 1
             case "leg-cleared":
-                self.last_failure = _reason(fact.facts)
+                self.last_failure = _telling(_reason(fact.facts), self.last_failure)
             case "site-in":
                 self._came(fact.at, str(fact.facts.get("way", "")))
             case "site-out":
                 self._left(fact.at, _reason(fact.facts))
             case "site-absent":
-                self.last_failure = _fuller(_reason(fact.facts), self.last_failure)
+                self.last_failure = _telling(_fuller(_reason(fact.facts), self.last_failure), self.last_failure)
             case "note":
                 self.record.notes.append(Note(fact.at, str(fact.facts.get("text", ""))))
 
@@ -162,6 +162,11 @@ def attendance(
 
 def _reason(facts: Mapping[str, object]) -> Reason:
     return Reason(*(str(facts.get(key) or "") for key in ("cause", "side", "raw")))
+
+
+def _telling(reason: Reason, failure: Reason) -> Reason:
+    """`reason`, unless it only says that we hung up: what had failed before tells more."""
+    return failure if reason.cause == "local" and failure.cause else reason
 
 
 def _fuller(reason: Reason, failure: Reason) -> Reason:

@@ -83,6 +83,19 @@ def test_who_never_came_is_absent_for_the_last_reason() -> None:
     assert (one.first_in_at, one.last_out_at, one.total) == (None, None, timedelta(0))
 
 
+def test_our_own_hanging_up_at_the_end_is_no_reason_where_there_is_a_better_one() -> None:
+    tried = [
+        entry(0, "leg-dialed"),
+        entry(5, "leg-cleared", cause="busy", side="far_end", raw="486"),
+        entry(30, "leg-dialed"),
+        entry(40, "run-state", participant="", state="closing"),
+        entry(41, "leg-cleared", cause="local", side="ours"),
+        entry(41, "site-absent", cause="local"),
+    ]
+    assert record(tried).absence == Reason("busy", "far_end", "486")
+    assert record(tried[2:]).absence == Reason("local", "ours"), "still ringing when the run ended"
+
+
 def test_who_left_early_is_absent_for_the_reason_it_left() -> None:
     one = record(
         [
