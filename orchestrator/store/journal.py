@@ -29,7 +29,7 @@ class JournalEntry(SQLModel, table=True):
 async def append(session: AsyncSession, entries: Sequence[Mapping[str, Any]]) -> None:
     """Write entries, in order. Keys: run_id, at, event, participant, leg, facts."""
     if entries:
-        await session.execute(insert(JournalEntry), entries)
+        await (await session.connection()).execute(insert(JournalEntry), entries)
 
 
 async def since(session: AsyncSession, run_id: int, after_id: int = 0, limit: int = 500) -> list[JournalEntry]:

@@ -270,7 +270,7 @@ async def open_commands(session: AsyncSession, shard_id: str) -> list[ShardComma
 async def insert_legs(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add legs in one statement; all rows have the same keys."""
     if rows:
-        await session.execute(insert(Leg), rows)
+        await (await session.connection()).execute(insert(Leg), rows)
 
 
 async def update_rows(

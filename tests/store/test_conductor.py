@@ -194,14 +194,21 @@ async def test_an_order_to_a_run_that_is_over_or_not_there_is_refused(stage: Sta
     await stage.book(now() + timedelta(minutes=1))
     conductor = await stage.conductor()
     [run_id] = await conductor.start_due()
+    await stage.until(run_id, "live")
+    with pytest.raises(LookupError, match="qt99"):
+        await conductor.order(run_id, "redial", {"site": "qt99"})
+    with pytest.raises(LookupError, match="no run 999"):
+        await conductor.order(999, "end", {})
     await conductor.order(run_id, "end", {})
     await stage.until(run_id, "done")
     with pytest.raises(OrderRefused, match="is done"):
         await conductor.order(run_id, "extend", {"minutes": 5})
-    with pytest.raises(LookupError, match="no run 999"):
-        await conductor.order(999, "end", {})
-    with pytest.raises(LookupError, match="qt99"):
-        [other] = [await stage.book(now() + timedelta(minutes=2))]
-        [second] = await conductor.start_due()
-        assert other
-        await conductor.order(second, "redial", {"site": "qt99"})
+
+
+async def test_a_run_called_off_before_dialing_opens_is_cancelled(stage: Stage) -> None:
+    await stage.book(now() + timedelta(minutes=30))
+    conductor = await stage.conductor()
+    [run_id] = await conductor.start_due(timedelta(minutes=30))
+    await conductor.order(run_id, "end", {})
+    run = await stage.until(run_id, "cancelled")
+    assert run.closed_at is not None
