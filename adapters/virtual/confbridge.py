@@ -22,6 +22,8 @@ Watcher = Callable[[str, Channel | None, Room | None, Fields], None]
 """Takes an AMI event: its name, channel, room and own fields."""
 
 TRIES = 3
+BETWEEN_DIGITS_S = 5.0
+"""A PIN that was begun is taken as it stands after so long without a digit (ast_app_getdata, not captured)."""
 MAX_DIGITS = 80
 """The longest PIN ConfBridge reads (MAX_PIN)."""
 
@@ -59,7 +61,7 @@ class ConfBridge:
         """Take a caller: the PIN, then the room."""
         if self.profile(channel, number) == "pinned":
             channel.pin = PinPrompt(number)
-            self._ask_pin(channel)
+            self._ask_pin(channel, self.input_s)
         else:
             self._join(channel, number)
 
@@ -119,23 +121,21 @@ class ConfBridge:
 
     # ---- the PIN ----
 
-    def _ask_pin(self, channel: Channel) -> None:
-        loop = asyncio.get_running_loop()
-        channel.timer = loop.call_later(self.input_s, self._pin_done, channel)
+    def _ask_pin(self, channel: Channel, wait_s: float) -> None:
+        channel.timer = asyncio.get_running_loop().call_later(wait_s, self._pin_done, channel)
 
     def digit(self, channel: Channel, digit: str) -> None:
         """A digit of a caller; it counts only while a PIN is asked."""
         prompt = channel.pin
         if prompt is None or prompt.tries >= TRIES:
             return
-        if prompt.failing:  # a digit breaks into the announcement and is the first of the next try
-            prompt.failing = False
-            channel.still()
-            self._ask_pin(channel)
+        prompt.failing = False  # a digit breaks into the announcement and is the first of the next try
+        channel.still()
         if digit == "#":
             self._pin_done(channel)
         else:
             prompt.typed = (prompt.typed + digit)[:MAX_DIGITS]
+            self._ask_pin(channel, min(self.input_s, BETWEEN_DIGITS_S))
 
     def _pin_done(self, channel: Channel) -> None:
         prompt = channel.pin
@@ -155,7 +155,7 @@ class ConfBridge:
     def _next_try(self, channel: Channel) -> None:
         if channel.pin is not None:
             channel.pin.failing = False
-            self._ask_pin(channel)
+            self._ask_pin(channel, self.input_s)
 
     # ---- telling ----
 

@@ -194,7 +194,7 @@ class Town:
 
     def __init__(self) -> None:
         self.stack = AsyncExitStack()
-        self.agent = SipAgent("127.0.0.1", timing=Timing(t1=0.05))
+        self.agent = SipAgent("127.0.0.1", timing=Timing(t1=0.1))
         self.province: Province
 
     async def build(self, sites: int = 3, **options: object) -> Province:

@@ -14,6 +14,7 @@ from adapters import (
     ConferenceSpec,
     Control,
     DialOptions,
+    EndpointAdapter,
     Event,
     LegCleared,
     LegConnected,
@@ -271,4 +272,139 @@ async def test_orders_that_cannot_be_are_refused_before_anything_rings(town: Tow
         await adapter.invite("leg-1", "80,01", province.endpoint("qt01").addresses[0], QUICK)
     with pytest.raises((Rejected, NotSupported)):
         await adapter.mute("8001", "nobody", True)
+    assert province.stats()["rings"] == 0
+
+
+# ---- third-party: the endpoint family `sip` ----
+
+
+def site_of(driver: Driver, code: str) -> EndpointAdapter:
+    """The adapter of a site that only speaks SIP."""
+    end = driver.town.province.endpoint(code)
+    adapter = registry.endpoint("sip", Control(code, addresses=end.addresses), driver.surroundings())
+    driver.town.stack.push_async_callback(adapter.close)
+    return adapter
+
+
+TAG = "dc7f3a-12-345-1"
+
+
+async def test_third_party_puts_a_site_in_under_our_tag_and_takes_it_out(town: Town, driver: Driver) -> None:
+    province = await town.build(1, behaviors="ring 0.05; answer")
+    bridge = await driver.bridge(province.main)
+    await bridge.open_conference(ConferenceSpec("8001", "Giao ban", "t"))
+    site = site_of(driver, "qt01")
+    await site.dial(TAG, bridge.expect("8001"), QUICK)
+    await driver.told(LegRinging, leg=TAG)
+    await driver.told(LegConnected, leg=TAG)
+    joined = await driver.told(MemberJoined, conference="8001")
+    assert TAG in joined.member.marks
+    assert TAG in driver.memories
+    await province.until(lambda p: p.endpoint("qt01").calls_up == 1)
+    await site.hang_up(TAG)
+    assert (await driver.told(LegCleared, leg=TAG)).cleared.cause is ClearCause.LOCAL
+    await province.until(lambda p: p.stats()["calls"] == 0 and p.stats()["rooms"] == {})
+    await site.hang_up(TAG)
+    assert province.endpoint("qt01").tally.rings == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "ring_s", "cause"),
+    [
+        ("busy", 5.0, ClearCause.BUSY),
+        ("decline", 5.0, ClearCause.DECLINED),
+        ("not found", 5.0, ClearCause.NOT_FOUND),
+        ("never answers", 0.3, ClearCause.NO_ANSWER),
+        ("unreachable", 0.3, ClearCause.UNREACHABLE),
+        ("answer; drop after 0.3", 5.0, ClearCause.FAR_END),
+    ],
+)
+async def test_every_failure_of_a_third_party_call_has_its_cause_and_leaves_nothing(
+    town: Town, driver: Driver, script: str, ring_s: float, cause: ClearCause
+) -> None:
+    province = await town.build(1, behaviors=script)
+    site = site_of(driver, "qt01")
+    await site.dial(TAG, province.main.address("8001"), DialOptions(ring_s=ring_s))
+    assert (await driver.told(LegCleared, leg=TAG)).cleared.cause is cause
+    await province.until(lambda p: p.stats()["calls"] == 0 and p.stats()["bridge_calls"]["mcu"] == 0)
+    assert province.stats()["rings"] == 1
+
+
+async def test_a_bridge_that_refuses_lets_the_site_go(town: Town, driver: Driver) -> None:
+    province = await town.build(1)
+    site = site_of(driver, "qt01")
+    await site.dial(TAG, province.main.address("7777"), QUICK)
+    await driver.told(LegCleared, leg=TAG)
+    await province.until(lambda p: p.stats()["calls"] == 0)
+    assert not [event for event in driver.events if isinstance(event, LegConnected)]
+
+
+async def test_a_link_by_third_party_is_let_in_by_its_pin_and_by_nothing_else(town: Town, driver: Driver) -> None:
+    province = await town.build(1, provincial={"pin": "246810", "input_s": 1.0, "notice_s": 0.1})
+    far = await driver.bridge(province.provincial)
+    await far.snapshot("9001")
+    conference, room = province.main.address("8001"), Address.parse(province.room.address)
+    link = registry.endpoint("sip", Control("link", addresses=(conference,)), driver.surroundings())
+    await link.dial("dc7f3a-1-7-1", room, DialOptions(ring_s=5, digits="246810#", digits_delay_s=0.05))
+    joined = await driver.told(MemberJoined, conference="9001")
+    assert "dc7f3a-1-7-1" in joined.member.marks
+    assert province.stats()["rooms"] == {"mcu/8001": 1, "tinh/9001": 1}
+    await link.hang_up("dc7f3a-1-7-1")
+    await driver.told(MemberLeft, conference="9001")
+    await link.dial("dc7f3a-1-8-1", room, DialOptions(ring_s=5, digits="999999#", digits_delay_s=0.05))
+    await driver.told(LegConnected, leg="dc7f3a-1-8-1")
+    assert (await driver.told(LegCleared, leg="dc7f3a-1-8-1")).cleared.cause is ClearCause.BRIDGE_ENDED
+    await province.until(lambda p: p.stats()["bridge_calls"] == {"mcu": 0, "tinh": 0})
+    await link.close()
+
+
+async def test_a_restarted_process_adopts_a_pair_and_still_ends_it(town: Town, driver: Driver) -> None:
+    province = await town.build(1)
+    site = site_of(driver, "qt01")
+    await site.dial(TAG, province.main.address("8001"), QUICK)
+    await driver.told(LegConnected, leg=TAG)
+    await site.close()
+    await town.agent.close()  # the process is gone: no BYE, its socket closed
+
+    later_town = Town()
+    later_town.province = province
+    await later_town.agent.start()
+    town.stack.push_async_callback(later_town.agent.close)
+    town.stack.push_async_callback(later_town.stack.aclose)
+    later = Driver(later_town)
+    adapter = site_of(later, "qt01")
+    seen = await adapter.adopt(TAG, driver.memories[TAG])
+    assert seen.state is LegState.CONNECTED
+    assert province.stats()["rooms"] == {"mcu/8001": 1}
+    await adapter.hang_up(TAG)
+    await later.told(LegCleared, leg=TAG)
+    await province.until(lambda p: p.stats()["calls"] == 0 and p.stats()["rooms"] == {})
+    assert province.endpoint("qt01").tally.rings == 1
+
+
+async def test_forty_one_pairs_at_once_ring_each_site_once(town: Town, driver: Driver) -> None:
+    province = await town.build(41, behaviors="ring 0.1; answer")
+    reached = [end.name for end in province.endpoints.values() if end.addresses[0].is_sip]
+    sites = {code: site_of(driver, code) for code in reached}
+    for code, site in sites.items():
+        await site.dial(f"{TAG}-{code}", province.main.address("8001"), QUICK)
+        await site.dial(f"{TAG}-{code}", province.main.address("8001"), QUICK)
+    await asyncio.gather(*(driver.told(LegConnected, leg=f"{TAG}-{code}") for code in reached))
+    await province.until(lambda p: p.stats()["calls_up"] == len(reached))
+    stats = province.stats()
+    assert stats["rooms"] == {"mcu/8001": len(reached)}
+    assert stats["rings"] == len(reached) == 39
+    assert stats["never_rung_twice"] is True
+    await asyncio.gather(*(site.hang_up(f"{TAG}-{code}") for code, site in sites.items()))
+    await province.until(lambda p: p.stats()["calls"] == 0 and p.stats()["rooms"] == {})
+
+
+async def test_an_h323_site_cannot_be_made_to_dial(town: Town, driver: Driver) -> None:
+    province = await town.build(13)
+    end = province.endpoint("qt13")
+    adapter = registry.endpoint("h323", Control("qt13", addresses=end.addresses), driver.surroundings())
+    await adapter.open()
+    with pytest.raises(NotSupported):
+        await adapter.dial(TAG, province.main.address("8001"), QUICK)
+    await adapter.close()
     assert province.stats()["rings"] == 0

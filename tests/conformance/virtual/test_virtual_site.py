@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from adapters.sip.agent import SipAgent
 from adapters.sip.sdp import medias
-from tests.conformance.virtual.conftest import ANSWERED, BYE, RINGING, Phone, Town
+from adapters.sip.transaction import Timing
+from tests.conformance.virtual.conftest import ANSWERED, BYE, OFFER, RINGING, Phone, Town
 
 SRTP_ONLY = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\n"
 G722_ONLY = SRTP_ONLY.replace(b"RTP/SAVP 0", b"RTP/AVP 9")
@@ -54,9 +56,12 @@ async def test_who_never_answers_rings_until_the_caller_gives_up(town: Town) -> 
 
 async def test_the_unreachable_say_nothing_at_all_and_count_each_call_once(town: Town) -> None:
     province = await town.build(1, behaviors="unreachable; answer")
+    hasty = SipAgent("127.0.0.1", timing=Timing(t1=0.02))
+    await hasty.start()
+    town.stack.push_async_callback(hasty.close)
     phone = Phone()
-    town.call(town.site("qt01"), phone)
-    await phone.hears(("refused", 408))  # 64*T1 of the test's agent: several repetitions went unheard
+    hasty.call(town.site("qt01"), phone, sdp=OFFER)
+    await phone.hears(("refused", 408))  # after 64*T1: several repetitions went unheard
     assert province._port.hushes > 3
     town.call(town.site("qt01"), phone)
     await phone.hears(ANSWERED)
