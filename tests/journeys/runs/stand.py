@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -16,7 +17,7 @@ from api.services import Services
 from api.settings import Settings
 from orchestrator.conductor import Conductor
 from orchestrator.desk import Desk
-from schedules.clock import TurnableClock
+from schedules.clock import Clock, TurnableClock
 from tests.journeys.runs.scene import NOON, Scene, scene
 
 TOKEN = "a-token-for-tests-only"
@@ -29,7 +30,7 @@ class Stand:
     app: FastAPI
     scene: Scene
     url: str
-    clock: TurnableClock
+    clock: Any
 
     @property
     def services(self) -> Services:
@@ -48,8 +49,8 @@ class Stand:
 
 
 @asynccontextmanager
-async def standing(folder: Path) -> AsyncIterator[Stand]:
-    clock = TurnableClock(NOON + timedelta(minutes=5))
+async def standing(folder: Path, clock: Clock | None = None) -> AsyncIterator[Stand]:
+    clock = clock or TurnableClock(NOON + timedelta(minutes=5))
     settings = Settings(data_dir=folder, token=TOKEN, language="en", log_level="error")
     app = build(settings, clock)
     services: Services = app.state.services
