@@ -37,7 +37,7 @@ ROOM_NAME = "Tỉnh"
 RINGING_BRIDGE = ("qt02", "qt04")
 RINGING_THIRD_PARTY = ("qt01", "qt03")
 RINGING_H323 = ("qt13",)
-PICKED_UP_WHILE_DEAD = ("qt02",)
+PICKED_UP_WHILE_DEAD = ("qt02", "qt03")
 
 Look = Callable[[], Awaitable[str]]
 
