@@ -165,19 +165,23 @@ class Leases:
         """Renew all leases in one statement; those that are no longer ours are lost."""
         if not self.held:
             return
+        held = list(self.held.values())  # those taken while this is under way are not in question
         sent_s = boot_time_s()
         async with self._database.write() as session:
             rows = await session.exec(
                 update(ShardLease)
-                .where(col(ShardLease.owner) == self.owner, col(ShardLease.shard_id).in_(list(self.held)))
+                .where(
+                    col(ShardLease.owner) == self.owner,
+                    col(ShardLease.shard_id).in_([lease.shard_id for lease in held]),
+                )
                 .values(until=self._until())
                 .returning(col(ShardLease.shard_id), col(ShardLease.epoch))
             )
             ours = {(shard_id, epoch) for shard_id, epoch in rows}
-        for lease in list(self.held.values()):
+        for lease in held:
             if (lease.shard_id, lease.epoch) in ours:
                 lease.deadline_s = self._deadline(sent_s)
-            else:
+            elif self.held.get(lease.shard_id) is lease:  # not given back meanwhile
                 self._lose(lease)
 
     def _lose(self, lease: Lease) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orchestrator.lease import Lease, LeaseLost, Leases, LeaseTerms, boot_time_s, is_gone, this_process
 from orchestrator.ledger import Ledger
@@ -15,7 +17,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.inventory import Bridge
 from orchestrator.store.journal import JournalBell, JournalEntry
 from orchestrator.store.meetings import Meeting
-from orchestrator.store.runs import Run, ShardLease, add_run
+from orchestrator.store.runs import Run, Shard, ShardLease, add_run
 
 NOW = datetime(2026, 12, 1, 1, 0, tzinfo=UTC)
 TERMS = LeaseTerms(ttl_s=0.4, renew_s=0.1, margin_s=0.05)
@@ -95,6 +97,36 @@ async def test_renewal_after_a_take_over_loses_the_lease(database: Database) -> 
     assert lost == [mine]
     with pytest.raises(LeaseLost):
         mine.check()
+
+
+class Overtaken:
+    """A database in which, once, something happens between a commit and the news of it."""
+
+    def __init__(self, database: Database, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self.is_sqlite = database.is_sqlite
+        self._database = database
+        self._meanwhile = [meanwhile]
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        async with self._database.write() as session:
+            yield session
+        if self._meanwhile:
+            await self._meanwhile.pop()()
+
+
+async def test_a_lease_taken_while_others_are_renewed_is_kept(database: Database) -> None:
+    first, _ = await a_shard(database)
+    async with database.write() as session:
+        session.add(Shard(id="run-1b", run_id=1))
+        await session.flush()
+        session.add(ShardLease(shard_id="run-1b"))
+    mine = leases(database, "one")
+    assert await mine.acquire(first) is not None
+    mine._database = Overtaken(database, lambda: mine.acquire("run-1b"))  # type: ignore[assignment]
+    await mine.renew()
+    assert set(mine.held) == {first, "run-1b"}
+    mine.held["run-1b"].check()
 
 
 async def test_an_expired_lease_that_nobody_took_is_resumed_with_its_epoch(database: Database) -> None:
