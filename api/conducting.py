@@ -10,6 +10,7 @@ from api.settings import Settings
 from orchestrator.conductor import Conductor
 from orchestrator.desk import Desk
 from orchestrator.keys import Keys
+from orchestrator.runner import RunTerms
 from orchestrator.store.database import Database
 from orchestrator.store.journal import JournalBell
 from schedules.clock import Clock
@@ -46,16 +47,17 @@ async def conducting(
     *,
     bells: bool = True,
     any_port: bool = False,
+    terms: RunTerms | None = None,
 ) -> AsyncIterator[Conductor]:
     """A conductor that runs inside the block; afterwards its runs are handed over, calls stay up.
 
     Without `bells` it conducts only what it is told to start, and what nobody else conducts.
     Raises OSError when the SIP address is taken; with `any_port` another port is taken then,
-    as for a cron run beside a service.
+    as for a cron run beside a service. `terms` stand in for the settings' figures.
     """
     desk = Desk(keys, clock.now)
     agent = SipAgent(settings.sip_host, settings.sip_port, now=clock.now, credentials=desk.login)
-    conductor = Conductor(database, clock, desk, bell, terms=settings.terms, pace_off=settings.pace_off)
+    conductor = Conductor(database, clock, desk, bell, terms=terms or settings.terms, pace_off=settings.pace_off)
     try:
         await agent.start()
     except OSError:

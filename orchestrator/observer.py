@@ -68,6 +68,7 @@ class Observer:
         self.view = RosterView()
         self.dirty: set[int] = {track.id for track in tracks}
         self.conference_ready = False
+        self.trouble = ""  # why the conference cannot be opened, while it cannot
         self.orphans: set[str] = set()
         self.last_cleared_s = time.monotonic()
         self.roster_asked_s = 0.0  # when the last roster that came was asked for
@@ -110,7 +111,7 @@ class Observer:
             case VerbFailed():
                 self._verb_failed(news, now)
             case ConferenceOpened():
-                self.conference_ready, self._opening = True, False
+                self.conference_ready, self._opening, self.trouble = True, False, ""
                 self._ledger.note("conference-opened", now, number=self._run.number, bridge=self._bridge.name)
                 self._find_dial_outs()
                 self._read_again_s = 0.0
@@ -118,7 +119,10 @@ class Observer:
             case ConferenceTrouble(why=why):
                 self._opening = False
                 self._open_again_s = time.monotonic() + _OPEN_AGAIN_S
-                self._ledger.note("conference-trouble", now, why=why)
+                if why != self.trouble:
+                    self.trouble = why
+                    self._ledger.note("conference-trouble", now, why=why)
+                    self.touch_all()
             case SessionGone() | SessionReady():
                 self._session_news(news, now)
             case ConferenceEnded():

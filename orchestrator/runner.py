@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from adapters import Capability, LegState
+from adapters import Capability, ClearCause, LegState, Side
 from orchestrator.actions import Actions, LinkedRoom, News
 from orchestrator.desk import Desk
 from orchestrator.lease import Lease, LeaseLost
@@ -288,8 +288,15 @@ class Runner:
                 self._to(RunState.FAILED if never else RunState.CLOSING, now, reason=self.run.end_reason)
             else:
                 self._seen.have_conference()
-        if self.state is RunState.PREPARING and self._seen.conference_ready:
+        # without the bridge's session sites can still be dialed by the ways that need none
+        if self.state is RunState.PREPARING and (
+            self._seen.conference_ready or (self._seen.trouble and self._has_ways_past_the_bridge)
+        ):
             self._to(RunState.CALLING, now)
+
+    @property
+    def _has_ways_past_the_bridge(self) -> bool:
+        return any(rung.way is not Way.BRIDGE_DIALS for track in self.tracks for rung in track.rungs)
 
     def _account(self, now: datetime) -> None:
         """Where the run stands after its participants were looked at."""
@@ -443,7 +450,14 @@ class Runner:
     def _show(self, track: Track, scene: Scene) -> None:
         """Put what the board shows of a participant into its row, when it changed."""
         call, last = track.call, track.last
-        in_now = track.state is ParticipantState.IN
+        if track.state is ParticipantState.IN:
+            cause, side, raw = "", "", ""
+        elif last is not None:
+            cause, side, raw = last.cause.value, last.side.value, last.raw[:500]
+        elif call is None and self._seen.trouble and not scene.bridge_session:
+            cause, side, raw = ClearCause.UNREACHABLE.value, Side.BRIDGE.value, self._seen.trouble[:500]
+        else:
+            cause, side, raw = "", "", ""
         shown: dict[str, object] = {
             "state": track.state.value,
             "seen_by_endpoint": rule.endpoint_evidence(track),
@@ -451,9 +465,9 @@ class Runner:
             "muted": track.member.muted if track.member else None,
             "attempts": track.tries,
             "redials": track.redials,
-            "cause": "" if in_now or last is None else last.cause.value,
-            "side": "" if in_now or last is None else last.side.value,
-            "raw": "" if in_now or last is None else last.raw[:500],
+            "cause": cause,
+            "side": side,
+            "raw": raw,
             "in_since": track.in_since,
             "next_try_at": track.pending.at if track.pending and call is None else None,
             "stopped_why": track.stopped,
