@@ -16,10 +16,10 @@ from adapters.registry import BRIDGES, ENDPOINTS
 from api.auth import Gate, signed_in, token_of
 from api.conducting import conducting
 from api.console import page
-from api.errors import MEDIA_TYPE, BodyLimit, install
+from api.contract import complete, refusals
+from api.errors import BodyLimit, install
 from api.logs import logger, start_logging
 from api.routes import bridges, endpoints, health, meetings, rooms, runs, sites
-from api.schemas.problem import Problem
 from api.services import CannotStart, Services
 from api.settings import Settings, make_data_dir
 from api.traffic import Traffic
@@ -66,23 +66,21 @@ def build(settings: Settings, clock: Clock | None = None, *, conduct: bool = Tru
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # their pages load scripts from foreign hosts
         redoc_url=None,
-        responses={
-            status: {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "a problem document (RFC 9457)"}
-            for status in (400, 401, 404, 409, 413, 422, 429)
-        },
         redirect_slashes=False,
     )
     if conduct:
         services.alongside.append(_conduct)
     app.state.services = services
     app.state.body_limits = {f"{API}{sites.IMPORT_PATH}": MOST_BYTES + 1}
-    rest = APIRouter(prefix=API, dependencies=[Depends(signed_in)])
+    responses = refusals(400, 401, 404, 409, 413, 422, 429)
+    rest = APIRouter(prefix=API, dependencies=[Depends(signed_in)], responses=responses)
     for room in (sites, endpoints, bridges, rooms, meetings, runs):
         rest.include_router(room.router)
     app.include_router(rest)
     app.include_router(health.router)
     page.install(app, page.Console(services))
     install(app)
+    complete(app, API)
     app.add_middleware(BodyLimit)
     app.add_middleware(Traffic, metrics=metrics)
     return app

@@ -85,6 +85,10 @@ _FINDINGS: dict[str, tuple[str, str]] = {
 }
 
 
+class NotReady(Exception):
+    """Something that runs alongside is not well; the text says what."""
+
+
 def problem(
     request: Request,
     status: int,
@@ -129,6 +133,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SheetRefused, _sheet_refused)
     app.add_exception_handler(NotSignedIn, _not_signed_in)
     app.add_exception_handler(TooManyTries, _too_many_tries)
+    app.add_exception_handler(NotReady, _not_ready)
     app.add_exception_handler(Exception, _ours)
 
 
@@ -192,6 +197,10 @@ async def _too_many_tries(request: Request, error: Exception) -> Response:
     assert isinstance(error, TooManyTries)
     detail = say(language_for(request), "Too many wrong tokens came from your address; wait {s} s.", s=error.wait_s)
     return problem(request, 429, detail, headers={"Retry-After": str(error.wait_s)})
+
+
+async def _not_ready(request: Request, error: Exception) -> Response:
+    return problem(request, 503, str(error), kind="not-ready")
 
 
 async def _ours(request: Request, error: Exception) -> Response:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from adapters import Address
 from orchestrator import limits
 from orchestrator.keys import env_name
 from orchestrator.refusal import Complaint
@@ -71,6 +70,7 @@ class SheetRow:
     control_username: str
     control_secret: str
     addresses: tuple[str, ...]
+    keys: tuple[str, ...]  # address_key of each address
     ladder: tuple[str, ...]
     max_kbps: int | None
 
@@ -202,8 +202,8 @@ def _once(sheet: Sheet, row: SheetRow, codes: dict[str, int], keys: dict[str, tu
         if first != row.row:
             problem = "{code} stands in row {first} already"
             _complain(sheet, row.row, "code", problem, "every code once", code=row.code, first=first)
-    for address in row.addresses:
-        first, code = keys.setdefault(address_key(address), (row.row, row.code))
+    for address, key in zip(row.addresses, row.keys, strict=True):
+        first, code = keys.setdefault(key, (row.row, row.code))
         if first != row.row:
             problem = "{address} of {code} is the address of {other} in row {first} already"
             values = {"address": address, "code": row.code, "other": code, "first": first}
@@ -223,6 +223,7 @@ class _Cells:
         self._cells = cells
 
     def row(self, families: Collection[str]) -> SheetRow:
+        addresses = self._addresses()
         row = SheetRow(
             row=self._number,
             code=self._matching("code", limits.CODE, limits.CODE_WORDS),
@@ -236,7 +237,8 @@ class _Cells:
             control_port=self._number_in("control_port", 1, 65535),
             control_username=self._text("control_username", limits.SHORT_LENGTH),
             control_secret=self._secret(),
-            addresses=self._addresses(),
+            addresses=addresses,
+            keys=tuple(address_key(address) for address in addresses),
             ladder=self._ladder(),
             max_kbps=self._number_in("max_kbps", limits.LEAST_KBPS, limits.MOST_KBPS),
         )
@@ -340,7 +342,7 @@ class _Cells:
             self.complain("addresses", "the cell is empty", "at least one address of the endpoint")
         if row.control_port and "control_host" in self._cells and "control_host" not in given:
             self.complain("control_host", "the cell is empty, but there is a port", "the host the port belongs to")
-        is_sip = any(Address.parse(address).is_sip for address in row.addresses)
+        is_sip = any(key.startswith("sip:") for key in row.keys)
         if Way.THIRD_PARTY in row.ladder and row.addresses and not is_sip:
             self.complain("ladder", "third-party needs a sip: address", "a sip: address, or a ladder without it")
 

@@ -8,16 +8,17 @@ token otherwise.
 import ipaddress
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.auth import signed_in
-from api.errors import problem
+from api.contract import refusals
+from api.errors import NotReady
 from api.services import Services, ServicesHere
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], responses=refusals(401, 429))
 
 
 @router.get("/healthz")
@@ -26,17 +27,17 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
-async def readyz(request: Request, services: ServicesHere) -> Response:
+@router.get("/readyz", responses=refusals(503))
+async def readyz(request: Request, services: ServicesHere) -> dict[str, str]:
     """The database answers and everything that runs alongside is well."""
     await _near_or_signed_in(request, services)
     reasons = [reason for ask in (lambda: _database(services), *services.not_ready) if (reason := await ask())]
     if reasons:
-        return problem(request, 503, "; ".join(reasons), kind="not-ready")
-    return JSONResponse({"status": "ready"})
+        raise NotReady("; ".join(reasons))
+    return {"status": "ready"}
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request, services: ServicesHere) -> Response:
     """Figures for Prometheus."""
     await _near_or_signed_in(request, services)
@@ -45,8 +46,8 @@ async def metrics(request: Request, services: ServicesHere) -> Response:
 
 async def _database(services: Services) -> str | None:
     try:
-        async with services.database.read() as session:
-            await session.execute(text("SELECT 1"))
+        async with services.database.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
     except (SQLAlchemyError, OSError, TimeoutError):
         return "the database does not answer"
     return None

@@ -1,5 +1,6 @@
 """Sites: one by one, or all at once as a spreadsheet."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -38,7 +39,7 @@ async def import_sites(
 ) -> ImportShown:
     """Take a spreadsheet in: all of it or, with any error, nothing. Sites that are there are updated by code."""
     content = await request.body()
-    read = sheet.read(content, services.endpoint_families)
+    read = await asyncio.to_thread(sheet.read, content, services.endpoint_families)
     intake = await take_in(services.database, read, dry_run=dry_run, time_zone=services.settings.time_zone)
     notices = [
         told(language, each.complaint, path="", row=each.row, column=each.complaint.path) for each in intake.notices
@@ -58,7 +59,7 @@ async def export_sites(services: ServicesHere) -> Response:
     async with services.database.read() as session:
         sites = await inventory.sites_with_endpoints(session, None)
     headers = {"Content-Disposition": 'attachment; filename="sites.csv"'}
-    return Response(sheet.write(sites), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(await asyncio.to_thread(sheet.write, sites), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @router.get("/sites")

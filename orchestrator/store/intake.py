@@ -1,8 +1,11 @@
 """Takes a spreadsheet into the inventory: all of it or nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from sqlalchemy import insert
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orchestrator.refusal import Complaint
@@ -10,18 +13,19 @@ from orchestrator.sheet import Remark, Sheet, SheetRow
 from orchestrator.store.database import Database, turn
 from orchestrator.store.inventory import (
     Endpoint,
+    EndpointAddress,
     EndpointAt,
     Site,
     SiteEndpoints,
-    address_key,
     address_owners,
-    address_rows,
     endpoint_sites,
     forget_addresses,
     id_of,
+    ids_by_name,
     sites_by_codes,
     sites_with_endpoints,
 )
+from orchestrator.store.runs import update_rows
 
 _SITE_COLUMNS = ("name", "zone", "priority", "contact_role", "contact_email")
 _ENDPOINT_COLUMNS = ("family", "control_host", "control_port", "control_username", "max_kbps")
@@ -85,7 +89,7 @@ async def _there(session: AsyncSession, sheet: Sheet) -> dict[str, SiteEndpoints
 async def _conflicts(session: AsyncSession, sheet: Sheet, there: Mapping[str, SiteEndpoints]) -> list[Remark]:
     """What the file says against the database, besides its own errors."""
     replaced = {at.endpoints[0].endpoint.name for at in _with_endpoint(sheet, there)}
-    wanted = {address_key(address): (row, address) for row in sheet.rows for address in row.addresses}
+    wanted = {key: (row, address) for row in sheet.rows for address, key in zip(row.addresses, row.keys, strict=True)}
     conflicts: list[Remark] = []
     for key, owner in (await address_owners(session, wanted)).items():
         row, address = wanted[key]
@@ -103,33 +107,48 @@ async def _conflicts(session: AsyncSession, sheet: Sheet, there: Mapping[str, Si
 
 
 async def _apply(session: AsyncSession, sheet: Sheet, there: Mapping[str, SiteEndpoints], time_zone: str) -> None:
-    sites: dict[str, Site] = {}
+    """Write what differs, in statements for many rows: ten thousand objects would hold up whatever else runs here."""
+    sites = [row for row in sheet.rows if row.code not in there]
+    await _insert(session, Site, [_values(row, ("code", *_SITE_COLUMNS)) | {"time_zone": time_zone} for row in sites])
+    changed_sites = {row.code: _values(row, _SITE_COLUMNS) for row in sheet.rows if _site_differs(row, there)}
+    await update_rows(session, Site, "code", changed_sites)
+    site_ids = await ids_by_name(session, Site.code, [row.code for row in sheet.rows])
+    names: dict[str, SheetRow] = {}
+    fresh: list[dict[str, Any]] = []
+    changed: dict[str, dict[str, Any]] = {}
     for row in sheet.rows:
-        at = there.get(row.code)
-        site = at.site if at is not None else Site(code=row.code, name=row.name, time_zone=time_zone)
-        for column in _SITE_COLUMNS:
-            setattr(site, column, getattr(row, column))
-        sites[row.code] = site
-    session.add_all(sites.values())
-    await session.flush()
-    endpoints: list[tuple[SheetRow, Endpoint]] = []
-    for row in sheet.rows:
-        if not row.family:
-            continue
         first = _first(there.get(row.code))
-        endpoint = first.endpoint if first else Endpoint(name=row.code, site_id=id_of(sites[row.code]), family="")
-        for column in _ENDPOINT_COLUMNS:
-            setattr(endpoint, column, getattr(row, column))
-        endpoint.ladder = list(row.ladder)
-        endpoint.control_secret = _secret(row, endpoint)
-        endpoints.append((row, endpoint))
-    session.add_all(endpoint for _, endpoint in endpoints)
-    await session.flush()
+        if not row.family or (first and not _endpoint_differs(row, first)):
+            continue
+        values = _values(row, _ENDPOINT_COLUMNS) | {"ladder": list(row.ladder)}
+        if first is None:
+            names[row.code] = row
+            rest = {"name": row.code, "site_id": site_ids[row.code], "position": 0, "settings": {}}
+            fresh.append(values | rest | {"control_secret": row.control_secret})
+        else:
+            names[first.endpoint.name] = row
+            changed[first.endpoint.name] = values | {"control_secret": _secret(row, first.endpoint)}
+    await _insert(session, Endpoint, fresh)
+    await update_rows(session, Endpoint, "name", changed)
+    endpoint_ids = await ids_by_name(session, Endpoint.name, names)
     # All old addresses go before the first new one comes, so that two endpoints may swap theirs.
-    await forget_addresses(session, [id_of(endpoint) for _, endpoint in endpoints])
-    for row, endpoint in endpoints:
-        session.add_all(address_rows(endpoint, row.addresses))
-    await session.flush()
+    await forget_addresses(session, endpoint_ids.values())
+    addresses = [
+        {"endpoint_id": endpoint_ids[name], "position": position, "address": address, "key": key}
+        for name, row in names.items()
+        for position, (address, key) in enumerate(zip(row.addresses, row.keys, strict=True))
+    ]
+    await _insert(session, EndpointAddress, addresses)
+
+
+async def _insert(session: AsyncSession, table: type[SQLModel], rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection = await session.connection()
+        await connection.execute(insert(table), rows)
+
+
+def _values(row: SheetRow, columns: Iterable[str]) -> dict[str, Any]:
+    return {column: getattr(row, column) for column in columns}
 
 
 def _with_endpoint(sheet: Sheet, there: Mapping[str, SiteEndpoints]) -> list[SiteEndpoints]:
@@ -148,13 +167,18 @@ def _secret(row: SheetRow, endpoint: Endpoint) -> str:
 
 
 def _differs(row: SheetRow, at: SiteEndpoints) -> bool:
-    if any(getattr(row, column) != getattr(at.site, column) for column in _SITE_COLUMNS):
-        return True
-    if not row.family:
-        return False
     first = _first(at)
-    if first is None:
-        return True
+    endpoint = bool(row.family) and (first is None or _endpoint_differs(row, first))
+    return endpoint or _site_differs(row, {row.code: at})
+
+
+def _site_differs(row: SheetRow, there: Mapping[str, SiteEndpoints]) -> bool:
+    """Whether the row's site is there and other than the row says."""
+    at = there.get(row.code)
+    return at is not None and any(getattr(row, column) != getattr(at.site, column) for column in _SITE_COLUMNS)
+
+
+def _endpoint_differs(row: SheetRow, first: EndpointAt) -> bool:
     return (
         any(getattr(row, column) != getattr(first.endpoint, column) for column in _ENDPOINT_COLUMNS)
         or row.addresses != first.addresses

@@ -279,6 +279,15 @@ async def address_owners(session: AsyncSession, keys: Collection[str]) -> dict[s
     return owners
 
 
+async def ids_by_name(session: AsyncSession, column: str, names: Collection[str]) -> dict[str, int]:
+    """Name -> id, for those of these names that exist; `column` is Site.code or Endpoint.name."""
+    table = col(column).class_
+    ids: dict[str, int] = {}
+    for some in _slices(sorted(names)):
+        ids |= dict((await session.exec(select(col(column), table.id).where(col(column).in_(some)))).all())
+    return ids
+
+
 async def endpoint_sites(session: AsyncSession, names: Collection[str]) -> dict[str, str]:
     """Endpoint name -> code of its site, for those of these names that are taken."""
     sites: dict[str, str] = {}

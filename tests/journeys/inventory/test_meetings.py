@@ -6,49 +6,14 @@ import httpx
 import pytest
 
 from schedules.clock import TurnableClock
+from tests.journeys.inventory.stage import MEETING, book, stage
 from tests.support.server import Running
-
-MEETING = {
-    "title": "Giao ban đầu tuần",
-    "start": "2026-12-07T08:00",
-    "time_zone": "Asia/Ho_Chi_Minh",
-    "duration_min": 90,
-    "recurrence": "FREQ=WEEKLY;BYDAY=MO",
-    "bridge": "main",
-    "sites": ["qt01", "qt02"],
-    "links": ["Phòng họp tỉnh"],
-}
 
 
 @pytest.fixture
 async def booked(service: Running, client: httpx.AsyncClient) -> httpx.AsyncClient:
     await stage(client)
     return client
-
-
-@pytest.fixture
-async def sqlite_stage(sqlite_client: httpx.AsyncClient) -> httpx.AsyncClient:
-    await stage(sqlite_client)
-    return sqlite_client
-
-
-async def stage(client: httpx.AsyncClient) -> None:
-    """Three sites, a bridge with three ports, a room."""
-    bodies: list[tuple[str, dict[str, object]]] = [
-        ("sites", {"code": f"qt{number:02}", "name": f"Điểm cầu {number}"}) for number in (1, 2, 3)
-    ]
-    bodies += [
-        ("bridges", {"name": "main", "family": "sip", "conference_address": "sip:{number}@127.0.10.1", "ports": 5}),
-        ("rooms", {"name": "Phòng họp tỉnh", "address": "sip:9001@127.0.30.1"}),
-    ]
-    for path, body in bodies:
-        assert (await client.post(f"/api/v1/{path}", json=body)).status_code == 201
-
-
-async def book(client: httpx.AsyncClient, **changes: object) -> dict[str, object]:
-    answer = await client.post("/api/v1/meetings", json=MEETING | changes)
-    assert answer.status_code == 201, answer.text
-    return answer.json()
 
 
 async def test_a_meeting_is_booked_read_and_listed(booked: httpx.AsyncClient) -> None:
@@ -87,43 +52,6 @@ async def test_occurrences_are_told_with_the_opening_of_dialing(booked: httpx.As
     second = (await booked.get(path, params={"limit": 2, "from": first["next"]})).json()
     walls = [each["wall"] for each in first["items"] + second["items"]]
     assert walls == ["2026-12-07T08:00", "2026-12-21T08:00", "2026-12-28T08:00", "2027-01-04T08:00"]
-
-
-@pytest.mark.parametrize(
-    ("change", "path"),
-    [
-        ({"recurrence": "FREQ=SOMETIMES"}, "/recurrence"),
-        ({"recurrence": "every monday"}, "/recurrence"),
-        ({"recurrence": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}, "/recurrence"),
-        ({"time_zone": "Asia/Atlantis"}, "/time_zone"),
-        ({"start": "2026-13-01T08:00"}, "/start"),
-        ({"start": "2026-12-01 08:00"}, "/start"),
-        ({"start": "2026-12-01T08:00Z"}, "/start"),
-        ({"start": "2026-11-29T08:00", "recurrence": None}, "/start"),  # over already
-        ({"start": "2027-03-28T02:30", "time_zone": "Europe/Berlin", "recurrence": None}, "/start"),  # left out by DST
-        ({"exdates": ["2026-12-07", "never"]}, "/exdates/1"),
-        ({"recurrence": None, "exdates": ["2026-12-07"]}, "/exdates"),  # nothing left
-        ({"duration_min": 0}, "/duration_min"),
-        ({"duration_min": 1441}, "/duration_min"),
-        ({"bridge": "nobody"}, "/bridge"),
-        ({"sites": ["qt01", "qt99"]}, "/sites/1"),
-        ({"sites": "some"}, "/sites"),
-        ({"sites": ["qt01", "../etc"]}, "/sites/1"),
-        ({"sites": 5}, "/sites"),
-        ({"links": ["nowhere"]}, "/links/0"),
-        ({"sites": [], "links": []}, "/sites"),
-        ({"lead_min": -1}, "/lead_min"),
-        ({"title": ""}, "/title"),
-    ],
-)
-async def test_nonsense_is_refused_naming_the_field(
-    sqlite_stage: httpx.AsyncClient, change: dict[str, object], path: str
-) -> None:
-    answer = await sqlite_stage.post("/api/v1/meetings", json=MEETING | change)
-    assert answer.status_code == 422
-    assert [error["path"] for error in answer.json()["errors"]] == [path]
-    assert answer.json()["errors"][0]["expected"]
-    assert (await sqlite_stage.get("/api/v1/meetings")).json()["items"] == []
 
 
 async def test_a_refused_change_leaves_the_meeting_as_it_was(booked: httpx.AsyncClient) -> None:
@@ -207,27 +135,3 @@ async def test_what_an_open_meeting_needs_cannot_be_taken_out(booked: httpx.Asyn
     assert (await booked.delete("/api/v1/bridges/main")).status_code == 409
     shown = (await booked.get(f"/api/v1/meetings/{made['id']}")).json()
     assert (shown["sites"], shown["links"]) == (["qt02"], [])
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        {"from": "2026-12-01"},
-        {"from": "0001-01-01T00:00:00+14:00"},
-        {"until": "9999-12-31T23:59:59-14:00"},
-        {"from": "2026-12-01T00:00"},
-        {"limit": "0"},
-        {"limit": "501"},
-    ],
-)
-async def test_a_window_that_cannot_be_is_refused(sqlite_stage: httpx.AsyncClient, query: dict[str, str]) -> None:
-    made = await book(sqlite_stage)
-    answer = await sqlite_stage.get(f"/api/v1/meetings/{made['id']}/occurrences", params=query)
-    assert (answer.status_code, [error["path"] for error in answer.json()["errors"]]) == (422, list(query))
-    assert answer.json()["errors"][0]["in"] == "query"
-
-
-@pytest.mark.parametrize("meeting_id", ["0", "-1", "99999999999999999999", "x"])
-async def test_an_id_that_cannot_be_is_refused(sqlite_client: httpx.AsyncClient, meeting_id: str) -> None:
-    answer = await sqlite_client.get(f"/api/v1/meetings/{meeting_id}")
-    assert (answer.status_code, answer.json()["errors"][0]["in"]) == (422, "path")
