@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.console.view import clock_time
-from api.vocabulary import PARTICIPANT_STATES, RUN_STATES, WAYS, meaning, reason
+from api.vocabulary import PARTICIPANT_STATES, RUN_STATES, WAYS, meaning, why
 from api.words import say
 
 _STYLES = {
@@ -101,7 +101,7 @@ def _lines(language: str, title: str, lines: Sequence[Line], zone: str, width: i
             Text(f"{line['code']} {name}" if wide else line["code"]),
             Text(f"{_MARKS.get(state, '?')} {said}", style=style),
             _evidence(language, line, wide),
-            Text(_why(language, line)),
+            Text(why(language, line)),
             *([Text(meaning(language, WAYS, line["way"]))] if wide else []),
             Text(f"{line['attempts']}×" + (f"+{line['redials']}" if line["redials"] else "")),
             Text(_when(language, line, zone, wide)),
@@ -122,16 +122,6 @@ def _evidence(language: str, line: Line, wide: bool) -> Text:
         mark, style = _EVIDENCE.get(seen, ("–", "yellow"))
         text.append(f"{mark} {name}  " if wide else f"{mark} ", style=style)
     return text
-
-
-def _why(language: str, line: Line) -> str:
-    if line["state"] == "in":
-        return ""
-    if line["state"] == "half-in":
-        if line["evidence"]["bridge"] == "in":
-            return say(language, "the endpoint does not confirm it yet")
-        return say(language, "the bridge does not show it yet")
-    return reason(language, line["cause"], line["side"], line["raw"])
 
 
 def _when(language: str, line: Line, zone: str, wide: bool) -> str:

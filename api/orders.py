@@ -6,6 +6,7 @@ from typing import Protocol
 from sqlmodel import col, select
 
 from api.words import msgid
+from orchestrator.orders import OrderRefused
 from orchestrator.refusal import NotThere, Refusal
 from orchestrator.rules.states import RUN_OVER
 from orchestrator.store.database import Database
@@ -42,17 +43,24 @@ class Over(Refusal):
 
 async def order_run(database: Database, orders: Orders, run_id: int, verb: str, **args: object) -> int:
     """Order something of a whole run; returns the command's id. Raises NotThere, Over."""
-    await _check(database, run_id, None)
-    return await orders.order(run_id, verb, args)
+    return await _order(database, orders, run_id, verb, args)
 
 
 async def order_site(database: Database, orders: Orders, run_id: int, code: str, verb: str) -> int:
     """Order something of one site (or linked room); returns the command's id. Raises NotThere, Over."""
-    await _check(database, run_id, code)
-    return await orders.order(run_id, verb, {"site": code})
+    return await _order(database, orders, run_id, verb, {"site": code})
 
 
-async def _check(database: Database, run_id: int, code: str | None) -> None:
+async def _order(database: Database, orders: Orders, run_id: int, verb: str, args: Mapping[str, object]) -> int:
+    await _check(database, run_id, args.get("site"))
+    try:
+        return await orders.order(run_id, verb, args)
+    except (OrderRefused, LookupError):  # it came to its end since
+        await _check(database, run_id, args.get("site"))
+        raise
+
+
+async def _check(database: Database, run_id: int, code: object) -> None:
     async with database.read() as session:
         run = await session.get(Run, run_id)
         if run is None:

@@ -5,6 +5,8 @@ not listed is shown as it stands, never hidden.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from api.words import msgid, say
 
@@ -109,6 +111,13 @@ EVENTS = {
     "note": msgid("note"),
 }
 
+STOPPED = (  # what the mind writes when it stops dialing somebody
+    msgid("hung up by an operator"),
+    msgid("hung up on purpose again"),
+    msgid("no way is left that could work: every way was refused for good"),
+    msgid("there is no way to reach it: no address that the bridge or third-party control can call"),
+)
+_IN_A_ROW = re.compile(r"(\w+) ([0-9]+) times in a row")
 _SIP_CODE = re.compile(r"(?:SIP/2\.0 |SIP )?([3-6][0-9]{2})\b[ :]*")
 
 
@@ -135,3 +144,26 @@ def reason(language: str, cause: str, side: str = "", raw: str = "") -> str:
         details.append(device_words(raw))
     words = meaning(language, CAUSES, cause or "unknown")
     return f"{words} ({', '.join(details)})" if details else words
+
+
+def stopped(language: str, text: str) -> str:
+    """Why somebody is not dialed again."""
+    match = _IN_A_ROW.fullmatch(text)
+    if match is not None:
+        return say(language, "{reason}, {n} times in a row", reason=meaning(language, CAUSES, match[1]), n=match[2])
+    return say(language, text) if text in STOPPED else text
+
+
+def why(language: str, line: Mapping[str, Any]) -> str:
+    """Why a line of the board is not (quite) in; empty where it is, or where nothing is known yet."""
+    if line["state"] == "in":
+        return ""
+    if line["state"] == "half-in":
+        if line["evidence"]["bridge"] == "in":
+            return say(language, "the endpoint does not confirm it yet")
+        return say(language, "the bridge does not show it yet")
+    ended = reason(language, line["cause"], line["side"], line["raw"])
+    if line["stopped_why"]:
+        words = stopped(language, line["stopped_why"])
+        return f"{words}: {ended}" if ended and line["cause"] != "local" else words
+    return ended

@@ -76,7 +76,7 @@ def _participants(run_id: int) -> Select[Any]:
     # columns, not entities: a thousand sites cost a third of the time, and `plan` stays in the database
     shown = (
         "kind", "code", "name", "priority", "state", "way", "address", "seen_by_endpoint", "seen_by_bridge",
-        "muted", "attempts", "redials", "cause", "side", "raw", "in_since", "next_try_at",
+        "muted", "attempts", "redials", "cause", "side", "raw", "stopped_why", "in_since", "next_try_at",
     )  # fmt: skip
     return (
         select(*(_PEOPLE.c[name] for name in shown))

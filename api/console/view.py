@@ -20,6 +20,7 @@ from api.vocabulary import (
     WAYS,
     meaning,
     reason,
+    why,
 )
 from api.words import LANGUAGES, say
 
@@ -71,6 +72,7 @@ def speaker(language: str) -> dict[str, Callable[..., str]]:
         "say": lambda text, **values: say(language, text, **values),
         "meaning": lambda table, name: meaning(language, table, name),
         "reason": lambda line: reason(language, line["cause"], line["side"], line["raw"]),
+        "why": lambda line: why(language, line),
         "clock_time": clock_time,
         "hour": hour,
         "day": lambda at, zone: day(language, at, zone),

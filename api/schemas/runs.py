@@ -69,6 +69,7 @@ class ParticipantLine(_Out):
     cause: str = Field(description="Why the last attempt or call ended; empty while nothing has.")
     side: str
     raw: str = Field(description="The device's own words, such as `486 Busy Here`.")
+    stopped_why: str = Field(description="Why it is not dialed again until somebody says so; empty while it is.")
     in_since: AwareDatetime | None
     next_try_at: AwareDatetime | None
 

@@ -44,7 +44,7 @@ async def test_the_board_shows_run_sites_and_links(stage: Scene) -> None:
         "code": "qt02", "name": "Điểm cầu 2", "priority": 5, "state": "in", "way": "third-party",
         "address": "sip:qt02@127.0.20.2:5060", "evidence": {"endpoint": "connected", "bridge": "in"},
         "muted": False, "attempts": 2, "redials": 1, "cause": "", "side": "", "raw": "",
-        "in_since": NOON, "next_try_at": None,
+        "stopped_why": "", "in_since": NOON, "next_try_at": None,
     }  # fmt: skip
     assert [link["code"] for link in result["links"]] == ["tinh"]
     assert (result["counts"]["sites"], result["counts"]["in"], result["counts"]["waiting"]) == (3, 1, 2)
