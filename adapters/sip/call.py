@@ -99,6 +99,7 @@ class Call:
         "listener",
         "local_sdp",
         "offer_sdp",
+        "owes_ack",
         "peer_allows",
         "peer_product",
         "state",
@@ -115,6 +116,8 @@ class Call:
         self.tag: Any = None
         self.local_sdp = b""
         self.offer_sdp = b""
+        self.owes_ack = False
+        """Whether a 2xx to an INVITE of ours waits for `ack`."""
         self.peer_allows = ""
         self.peer_product = ""
         self._keys: Keyring | None = None
@@ -210,6 +213,7 @@ class Call:
             self._note_peer(response)
             self._keep_keys()
             self.state = CallState.ANSWERED
+            self.owes_ack = True
             self._ack_cseq = -1
             if self._cancelled:
                 # the 2xx crossed our CANCEL: take it, then leave (section 9.1, 15)
@@ -237,6 +241,7 @@ class Call:
         """Acknowledge the 2xx to our INVITE or re-INVITE, with an answer when it had an offer."""
         if self.state is CallState.ENDED:
             return
+        self.owes_ack = False
         self._ack_body = sdp
         if self._invitation is not None and self._invitation.client is not None:
             self._ack_cseq = self._invitation.client.request.cseq
@@ -249,14 +254,6 @@ class Call:
         """Repeat the ACK of the INVITE that made an adopted call; its peer may still wait for it."""
         self._ack_cseq, self._ack_body = self.dialog.remembered_cseq, sdp
         self._send_ack()
-
-    @property
-    def owes_ack(self) -> bool:
-        """Whether a 2xx to a request of ours waits for `ack`."""
-        invitation = self._invitation
-        if invitation is None or invitation.client is None:
-            return False
-        return self._ack_cseq != invitation.client.request.cseq
 
     def _send_ack(self) -> None:
         request = self.dialog.request("ACK", "z9hG4bK" + os.urandom(9).hex(), self._ack_cseq)
@@ -383,9 +380,15 @@ class Call:
         self._send("BYE", lambda _: self._over(Ending.LOCAL, None))
 
     def reinvite(self, sdp: bytes, done: Done) -> None:
-        """Offer other media (or ask for an offer with empty `sdp`); a 2xx is owed an `ack`."""
-        if self.busy or self.state is not CallState.CONFIRMED:
+        """Offer other media (or ask for an offer with empty `sdp`); a 2xx is owed an `ack`.
+
+        A dialog that is busy with another INVITE gives 491 without anything being sent.
+        """
+        if self.state is not CallState.CONFIRMED:
             self._agent.soon(lambda: done(None))
+            return
+        if self.busy:
+            self._agent.soon(lambda: done(Response(491, "Request Pending", {})))
             return
 
         def build(branch: str) -> Request:
@@ -585,6 +588,7 @@ class _Reinvitation(_Invitation):
         elif call._ack_cseq == response.cseq:
             call._send_ack()
         elif call._invitation is self:
+            call.owes_ack = True
             call.dialog.refresh(response)
             self._finish(response)
 

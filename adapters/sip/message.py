@@ -59,6 +59,7 @@ _BRANCH = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
 _TAG = re.compile(r";\s*tag\s*=\s*([^\s;,>]+)", re.IGNORECASE)
 _CSEQ = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z0-9.!%*_+`'~-]+)", re.ASCII)
 _FOLD = re.compile(r"\n[ \t]+")
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _CSEQ_END = 2**31
 
 REASONS = {
@@ -166,7 +167,7 @@ class Message:
             raise Malformed("empty Call-ID")
         self.from_tag = tag_of(headers["from"][0])
         self.to_tag = tag_of(headers["to"][0])
-        found = _BRANCH.search(via[0] if "," not in via[0] else split_commas(via[0])[0])
+        found = _BRANCH.search(via[0] if "," not in via[0] else "".join(split_commas(via[0])[:1]))
         self.branch = found[1] if found else ""
 
 
@@ -206,24 +207,19 @@ def parse(datagram: bytes) -> Request | Response:
     Raises Malformed and nothing else.
     """
     data = datagram if datagram[:1] not in (b"\r", b"\n") else datagram.lstrip(b"\r\n")
-    end = data.find(b"\r\n\r\n")
-    gap = 4
-    if end < 0:
-        end = data.find(b"\n\n")
-        gap = 2
-        if end < 0:
-            end, gap = len(data.rstrip(b"\r\n")), len(data)
+    empty = _EMPTY_LINE.search(data)
+    end = empty.start() if empty else len(data)
     if end > MAX_HEAD:
         raise Malformed(f"a head of {end} bytes; the limit is {MAX_HEAD}")
-    message = _parse_head(data[:end])
+    message = _parse_head(data[:end].rstrip(b"\r\n"))
     request = message if isinstance(message, Request) else None
     try:
         message.read_identity()
         if request is not None and message.cseq_method != request.method:
             raise Malformed(f"CSeq is for {message.cseq_method[:20]}, the request is {request.method[:20]}")
-        if gap > 4:
+        if empty is None:
             raise Malformed("no empty line after the head")
-        message.body = _body(message, data[end + gap :])
+        message.body = _body(message, data[empty.end() :])
     except Malformed as wrong:
         if request is not None and _answerable(request):
             wrong.request = request

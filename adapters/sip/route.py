@@ -25,6 +25,10 @@ _NAME_S = 30.0
 _REMEMBERED = 10_000
 """Names and peers remembered at once; beyond it the tables start anew."""
 
+_LONGEST_LITERAL = 45
+_ELSEWHERE = "192.0.2.1"
+"""Stands for a peer that is known by name only: the default route leads there."""
+
 Go = Callable[[Flow | None], None]
 """Told the flow, or None when there is no way."""
 
@@ -42,7 +46,9 @@ class Bound:
 
     def host_for(self, peer: str) -> str:
         """Our address as this peer can reach it."""
-        return own_address(peer) if self._wildcard else self.address[0]
+        if not self._wildcard:
+            return self.address[0]
+        return own_address(peer if is_literal(peer) else _ELSEWHERE)
 
     def shown(self, peer: str) -> str:
         """Our `host:port` as this peer can reach it."""
@@ -165,9 +171,13 @@ def contact(user: str, shown: str, transport: str) -> str:
     return f"<sip:{who}{shown};transport=tcp>" if transport == "TCP" else f"<sip:{who}{shown}>"
 
 
-@lru_cache(maxsize=8192)
 def is_literal(host: str) -> bool:
     """Whether a host is an IP address and needs no looking up."""
+    return len(host) <= _LONGEST_LITERAL and _is_literal(host)
+
+
+@lru_cache(maxsize=8192)
+def _is_literal(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -28,7 +28,7 @@ class Media:
 def medias(sdp: bytes) -> list[Media]:
     """The media sections in their order."""
     found = list(_MEDIA.finditer(sdp))
-    ends = [match.start() for match in found[1:]] + [len(sdp)]
+    ends = [*(match.start() for match in found[1:]), len(sdp)][: len(found)]
     return [
         Media(
             match[1].decode("latin-1").lower(),

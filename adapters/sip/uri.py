@@ -19,6 +19,9 @@ _VIA = re.compile(
 )
 
 
+MAX_URI = 1000
+
+
 class BadUri(ValueError):
     """Not a sip: or sips: URI, or not a Via."""
 
@@ -37,6 +40,8 @@ class Uri:
     @classmethod
     def parse(cls, text: str) -> "Uri":
         """Read a sip: or sips: URI. Raises BadUri."""
+        if len(text) > MAX_URI:
+            raise BadUri(f"a URI of {len(text)} characters; the limit is {MAX_URI}")
         return _parse_uri(text)
 
     @property

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,17 @@ from adapters.endpoints.sip.profile import PROFILE
 from adapters.errors import NotSupported, OutcomeUnknown, Rejected
 from adapters.events import LegCleared, LegConnected, LegRinging
 from adapters.sip.exchange import Identity
-from adapters.sip.third_party import Pair, PairListener, PairState, Verdict, Voice
+from adapters.sip.message import Response
+from adapters.sip.pair import Pair, PairListener, PairState, Voice
+from adapters.sip.third_party import Verdict
 from adapters.sip.uri import BadUri
 from adapters.values import Address, Control, DialOptions, LegMemory, LegSeen, LegState
 from adapters.values import Identity as Device
 
 if TYPE_CHECKING:
     from adapters.registry import Surroundings
+
+_log = logging.getLogger(__name__)
 
 _STATES = {
     PairState.NEAR: LegState.DIALING,
@@ -41,7 +46,11 @@ class SipEndpoint:
             raise Rejected(control.name, "open", "has no SIP address; expected like sip:room@192.0.2.10:5060")
         self._name = control.name
         self._near = control.addresses[0]
-        self._flow_three = control.settings.get("flow") == "III"
+        flow = control.settings.get("flow", "I")
+        if flow not in ("I", "III"):
+            raise Rejected(control.name, "open", f"flow is {flow!r}; expected 'I' or 'III'")
+        self._flow_three = flow == "III"
+        self._credentials = (control.username, control.secret) if control.username else None
         self._s = surroundings
         self._legs: dict[str, _Leg] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -59,7 +68,7 @@ class SipEndpoint:
     async def snapshot(self) -> tuple[LegSeen, ...]:
         """The calls made here, as the signaling stands."""
         now = self._s.now()
-        return tuple(LegSeen(name, leg.state, now) for name, leg in self._legs.items())
+        return tuple(LegSeen(name, leg.state, now) for name, leg in self._legs.items() if not leg.is_unknown)
 
     async def dial(self, leg: str, to: Address, options: DialOptions) -> None:
         """Call the near side, and `to` for it once it has answered.
@@ -80,10 +89,11 @@ class SipEndpoint:
             made.pair.arrange(
                 self._near,
                 to,
-                Voice(to.user, f"{to.user}@{to.host}", Identity.derive(leg + ".n", seed)),
+                Voice(to.user, f"{to.user}@{to.host}", Identity.derive(leg + ".n", seed), self._credentials),
                 Voice(leg, options.display, Identity.derive(leg + ".f", seed)),
                 ring_s=options.ring_s,
                 flow_three=self._flow_three,
+                video=options.video,
             )
         except BadUri as wrong:
             del self._legs[leg]
@@ -96,26 +106,38 @@ class SipEndpoint:
             made.pair.hang_up()
 
     async def adopt(self, leg: str, memory: LegMemory) -> LegSeen:
-        """Take up a pair of an earlier process: both sides are asked whether it lives."""
-        if leg in self._legs:
-            return LegSeen(leg, self._legs[leg].state, self._s.now())
+        """Take up a pair of an earlier process: both sides are asked whether it lives.
+
+        `cleared` also means that what was left of a half-dead or half-made pair has been sent
+        its BYE; no LegCleared follows then. After OutcomeUnknown the leg can be asked for
+        again, and hung up.
+        """
+        made = self._legs.get(leg)
+        if made is None:
+            made = _Leg(self, leg, DialOptions())
+            try:
+                whole = made.pair.adopt(memory, self._credentials)
+            except ValueError as wrong:
+                raise Rejected(self._name, "adopt", str(wrong)) from None
+            if not whole:
+                return LegSeen(leg, LegState.CLEARED, self._s.now())
+            made.is_unknown = True
+            self._legs[leg] = made
+        elif not made.is_unknown:
+            return LegSeen(leg, made.state, self._s.now())
         told: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
-        made = _Leg(self, leg, DialOptions())
-        made.was_connected = True
 
         def done(lives: bool | None) -> None:
             if not told.done():
                 told.set_result(lives)
 
-        try:
-            made.pair.adopt(memory, done)
-        except (ValueError, KeyError, TypeError) as wrong:
-            raise Rejected(self._name, "adopt", f"its memory cannot be read: {wrong}") from None
-        self._legs[leg] = made
+        made.pair.ask(done)
         lives = await told
         if lives is None:
-            self._legs.pop(leg, None)
             raise OutcomeUnknown(self._name, "adopt", "neither side answers")
+        made.is_unknown = False
+        if not lives:
+            self._legs.pop(leg, None)
         return LegSeen(leg, LegState.CONNECTED if lives else LegState.CLEARED, self._s.now())
 
     async def mute(self, on: bool) -> None:
@@ -130,14 +152,15 @@ class SipEndpoint:
 class _Leg(PairListener):
     """One leg: what its pair tells, in the words of the contract."""
 
-    __slots__ = ("_endpoint", "_name", "_options", "is_let_go", "pair", "was_connected")
+    __slots__ = ("_digits", "_digits_delay_s", "_endpoint", "_name", "is_let_go", "is_unknown", "pair")
 
     def __init__(self, endpoint: SipEndpoint, name: str, options: DialOptions) -> None:
         self._endpoint = endpoint
         self._name = name
-        self._options = options
+        self._digits = options.digits
+        self._digits_delay_s = options.digits_delay_s
         self.is_let_go = False
-        self.was_connected = False
+        self.is_unknown = False  # taken up from its memory, and nobody has answered yet
         self.pair = Pair(endpoint._s.sip, self, endpoint._run)
 
     @property
@@ -154,22 +177,27 @@ class _Leg(PairListener):
         await self._endpoint._s.remember(self._name, memory)
 
     def joined(self, pair: Pair) -> None:
-        self.was_connected = True
         if not self.is_let_go:
             self._endpoint._s.sink(LegConnected(self._name, self._endpoint._s.now()))
-        if self._options.digits:
-            self._endpoint._s.sip.later(self._options.digits_delay_s, lambda: self._press(self._options.digits))
+        if self._digits:
+            self._endpoint._s.sip.later(self._digits_delay_s, self._press)
 
-    def _press(self, digits: str) -> None:
-        """Press the keys one by one at the far side, each after the one before was taken."""
+    def _press(self) -> None:
+        """Press the next key at the far side; the one after it follows when this one was taken."""
         far = self.pair.far
-        if not digits or far is None or self.pair.state is not PairState.UP:
+        if not self._digits or far is None or self.pair.state is not PairState.UP:
             return
+        digit, self._digits = self._digits[0], self._digits[1:]
+        far.inform(DTMF_RELAY, relay(digit, PROFILE.digit_length_ms), self._pressed)
 
-        def next_digit(_: object) -> None:
-            self._endpoint._s.sip.later(PROFILE.digit_pace_s, lambda: self._press(digits[1:]))
-
-        far.inform(DTMF_RELAY, relay(digits[0], PROFILE.digit_length_ms), next_digit)
+    def _pressed(self, response: Response | None) -> None:
+        if response is not None and response.status < 300:
+            self._endpoint._s.sip.later(PROFILE.digit_pace_s, self._press)
+            return
+        # a PIN with a hole in it is a wrong PIN: the room hangs up, and that is told
+        why = f"{response.status} {response.reason}" if response is not None else "no answer"
+        _log.warning("sip.digits_not_taken leg=%s: INFO got %s", self._name, why)
+        self._digits = ""
 
     def over(self, pair: Pair, verdict: Verdict) -> None:
         self._endpoint._legs.pop(self._name, None)
