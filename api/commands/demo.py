@@ -94,8 +94,8 @@ async def _demo(sites: int, *, once: bool, as_json: bool, port: int) -> Outcome:
         province = await ProvinceProcess.start(sites)
         try:
             async with serving(settings) as stage:
-                meeting_id = await _book(stage.client, province.papers, settings.language)
-                run_id = await _run_of(stage.client, meeting_id)
+                meeting_id = await book(stage.client, province.papers, settings.language)
+                run_id = await run_of(stage.client, meeting_id)
                 link = stage.url + stage.console.login_path(f"/runs/{run_id}")
                 say_line(f"{say(settings.language, 'The board in a browser (the link works once):')} {link}")
                 show = _Show(stage, run_id, settings.language, quiet=as_json)
@@ -117,7 +117,7 @@ async def _demo(sites: int, *, once: bool, as_json: bool, port: int) -> Outcome:
 # --- what the IT staff does -----------------------------------------------------------------------------------------
 
 
-async def _book(client: httpx.AsyncClient, papers: Any, language: str) -> int:
+async def book(client: httpx.AsyncClient, papers: Any, language: str) -> int:
     """Bring the inventory in and book a meeting that begins with the next minute; returns its id."""
     for paper in (papers["bridge"], papers["provincial_bridge"]):
         await _ask(client, "POST", "/bridges", json=paper)
@@ -142,7 +142,7 @@ async def _book(client: httpx.AsyncClient, papers: Any, language: str) -> int:
     return int(booked.json()["id"])
 
 
-async def _run_of(client: httpx.AsyncClient, meeting_id: int) -> int:
+async def run_of(client: httpx.AsyncClient, meeting_id: int) -> int:
     """The run that the service starts by itself once dialing opens, which is at once."""
     async with asyncio.timeout(_PATIENCE_S):
         while True:
