@@ -64,12 +64,15 @@ class Alarm:
     def arm(self, key: str, at: datetime, ring: Ring) -> None:
         """Ring `key` at `at`, once; an instant that has passed rings at once.
 
-        Arming a key again moves its bell. Raises ValueError for an instant without a zone.
+        Arming a key again moves its bell; as it hangs already, it costs nothing. Raises
+        ValueError for an instant without a zone.
         """
         if at.tzinfo is None:
             raise ValueError(f"bell {key!r}: {at!r} has no zone; bells ring at aware instants")
-        self._bells[key] = _Bell(at.astimezone(UTC), ring)
-        self._hang(key)
+        bell = _Bell(at.astimezone(UTC), ring)
+        if self._bells.get(key) != bell:
+            self._bells[key] = bell
+            self._hang(key)
 
     def disarm(self, key: str) -> None:
         """Take the bell down; a ring that has begun goes on. Safe to repeat."""

@@ -73,6 +73,17 @@ async def test_arming_again_moves_the_bell(alarm):
     assert rings.heard[0][1] >= moved
 
 
+async def test_arming_a_bell_as_it_hangs_rings_it_once(alarm):
+    rings = Rings()
+    at = soon(30)
+    alarm.arm("a", at, rings)
+    alarm.arm("a", at, rings)
+    alarm.arm("after", soon(80), rings)
+    assert await rings.wait(2) == ["a", "after"]
+    alarm.arm("a", at, rings)  # it has rung: this is a new bell, and late
+    assert await rings.wait(3) == ["a", "after", "a"]
+
+
 async def test_a_bell_that_is_moved_at_the_last_moment_rings_only_when_it_was_moved_to(alarm):
     early, rings = Rings(), Rings()
     alarm.arm("a", datetime(2020, 1, 1, tzinfo=UTC), early)
