@@ -45,6 +45,7 @@ from adapters.sip.exchange import Exchange, Identity
 from adapters.sip.listener import CallListener, CallState
 from adapters.sip.message import Malformed, Request, Response, name_addr, parse, response_to, split_commas
 from adapters.sip.route import Bound, Routes, contact, is_literal
+from adapters.sip.sdp import refusal
 from adapters.sip.transaction import Client, Deliver, Send, Server, Timing, Transactions, cancel_for
 from adapters.sip.transport import Connection, Flow, UdpFlow
 from adapters.sip.uri import BadUri, Uri, stamp_via, via_target
@@ -53,6 +54,9 @@ from adapters.values import Address
 
 _log = logging.getLogger(__name__)
 
+_GRACE_S = 8.0
+"""So long after its start a caller keeps silent to requests inside calls it does not know: they
+may be an earlier process's, about to be adopted. A 481 would end them; whoever asks asks again."""
 _PING_S = 90.0
 _RING_S = 180.0
 
@@ -101,6 +105,8 @@ class SipAgent:
         self._calls: dict[tuple[str, str], Call] = {}
         self._routes = Routes(self)
         self._main: Bound | None = None
+        self._pinging: asyncio.TimerHandle | None = None
+        self._settled_at = 0.0
         self._interned: dict[str, str] = {}
         self._ticking: asyncio.TimerHandle | None = None
         self._performing = False
@@ -117,7 +123,8 @@ class SipAgent:
         if self._main is None:
             self._loop = asyncio.get_running_loop()
             self._main = await self._routes.bind(self._host, self._port)
-            self.later(_PING_S, self._ping)
+            self._settled_at = self._loop.time() + (_GRACE_S if self.on_invite is None else 0.0)
+            self._ping()
 
     async def bind(self, host: str, port: int = 0) -> tuple[str, int]:
         """Take one more address; returns it. Raises OSError."""
@@ -125,12 +132,13 @@ class SipAgent:
 
     async def close(self) -> None:
         """Close the sockets. Calls stay up: nobody is told (they outlive the process)."""
-        if self._ticking is not None:
-            self._ticking.cancel()
-            self._ticking = None
+        self._main = None
+        for timer in (self._ticking, self._pinging):
+            if timer is not None:
+                timer.cancel()
+        self._ticking = self._pinging = None
         self._routes.close()
         self._calls.clear()
-        self._main = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -294,7 +302,9 @@ class SipAgent:
                 return
 
     def flow_failed(self, flow: Flow) -> None:
-        """A connection is gone."""
+        """A connection is gone; when we closed it ourselves, nobody's call has failed."""
+        if self._main is None:
+            return
         self._routes.lost(flow, isinstance(flow, Connection) and flow.outgoing and not flow.stood)
         self._layer.flow_failed(flow, self._loop.time())
         if self._layer.out:
@@ -341,7 +351,7 @@ class SipAgent:
         if request.to_tag:
             call = self._calls.get((request.call_id, request.to_tag))
             if call is None:
-                if not self._layer.repeats(request, now):
+                if not self._layer.repeats(request, way, now) and (method == "BYE" or now >= self._settled_at):
                     self._stateless(request, way, 481)
                 return
         elif method != "INVITE" or self.on_invite is None:
@@ -475,6 +485,9 @@ class SipAgent:
         twin = Call(self, call.bound, fork, CallListener(), incoming=False)
         twin._credentials = call._credentials
         ack = fork.request("ACK", "z9hG4bK" + os.urandom(9).hex(), response.cseq)
+        if response.sdp and not call.local_sdp:  # its offer wants an answer
+            ack.body = refusal(response.sdp, 1, call.host)
+            ack.headers["content-type"] = ["application/sdp"]
         self.send_ack(twin, ack)
         twin.state = CallState.CONFIRMED
         twin.hang_up()
@@ -562,4 +575,4 @@ class SipAgent:
 
     def _ping(self) -> None:
         self._routes.ping()
-        self.later(_PING_S, self._ping)
+        self._pinging = self._loop.call_later(_PING_S, self._ping)  # not on the wheel: an idle agent sleeps

@@ -169,12 +169,13 @@ class Client(Timed):
 class Server(Timed):
     """A request of theirs and our answer to it."""
 
-    __slots__ = ("_data", "_deadline", "_interval", "_layer", "flow", "key", "request", "state", "user")
+    __slots__ = ("_data", "_deadline", "_interval", "_layer", "cseq", "flow", "key", "request", "state", "user")
 
     def __init__(self, layer: "Transactions", key: tuple[str, str, str], request: Request, flow: Flow) -> None:
         super().__init__()
         self._layer = layer
         self.key = key
+        self.cseq = request.cseq
         self.request: Request | None = request
         self.flow = flow
         self.user: Any = None
@@ -227,8 +228,10 @@ class Server(Timed):
                 self._deadline = now + layer.timing.t4
                 layer.wheel.arm(self, self._deadline)
 
-    def again(self) -> None:
-        """The same request came once more."""
+    def again(self, flow: Flow) -> None:
+        """The same request came once more; the answer goes back the way it came."""
+        if self.flow.reliable:
+            self.flow = flow  # the connection before may be gone, with a caller that was started anew
         if self._data and self.state in (PROCEEDING, COMPLETED):
             self._layer.out.append(Send(self.flow, self._data))
 
@@ -268,6 +271,9 @@ class Transactions:
         """Send a request (not ACK) and wait for its responses; `user` rides along."""
         self.now = now
         client = Client(self, request, flow, user, self.timing.limit if limit_s is None else limit_s)
+        before = self._clients.get(client.key)
+        if before is not None:
+            self.forget(before)  # the same order once more: what comes is for who asked last
         self._clients[client.key] = client
         if flow.reliable:
             self._by_flow.setdefault(flow, set()).add(client)
@@ -299,7 +305,7 @@ class Transactions:
         key = self.key_of(request)
         server = self._servers.get(key)
         if server is not None:
-            server.again()
+            server.again(flow)
             return None
         if len(self._servers) >= MAX_SERVERS:
             raise OverflowError(f"{MAX_SERVERS} requests are being answered")
@@ -307,12 +313,12 @@ class Transactions:
         self._servers[key] = server
         return server
 
-    def repeats(self, request: Request, now: float) -> bool:
+    def repeats(self, request: Request, flow: Flow, now: float) -> bool:
         """Whether a request has been answered before; then it is answered the same again."""
         self.now = now
         server = self._servers.get(self.key_of(request))
         if server is not None:
-            server.again()
+            server.again(flow)
         return server is not None
 
     def ack(self, ack: Request, now: float) -> bool:
@@ -357,6 +363,8 @@ class Transactions:
 
     def forget(self, transaction: Client | Server) -> None:
         """Take a transaction off the books."""
+        if transaction.state == GONE:
+            return
         self.wheel.disarm(transaction)
         transaction.state = GONE
         if isinstance(transaction, Client):
