@@ -241,9 +241,7 @@ class Actions:
             log.warning("conference-not-ended", run=self._run.id, why=error.why)
 
     async def read_roster(self, view: RosterView) -> None:
-        """Read who is in our conference."""
-        if Capability.ROSTER not in self._bridge.capabilities:
-            return
+        """Read who is in our conference; a bridge that cannot tell says just that."""
         asked = view.ask()
         try:
             self._put(RosterRead(await self._bridge.snapshot(self._run.number), asked))

@@ -68,6 +68,7 @@ class Observer:
         self.view = RosterView()
         self.dirty: set[int] = {track.id for track in tracks}
         self.conference_ready = False
+        self.has_looked = False  # who is in already was read, or cannot be
         self.trouble = ""  # why the conference cannot be opened, while it cannot
         self.orphans: set[str] = set()
         self.last_cleared_s = time.monotonic()
@@ -120,7 +121,7 @@ class Observer:
                 self._opening = False
                 self._open_again_s = time.monotonic() + _OPEN_AGAIN_S
                 if why != self.trouble:
-                    self.trouble = why
+                    self.trouble, self.has_looked = why, True
                     self._ledger.note("conference-trouble", now, why=why)
                     self.touch_all()
             case SessionGone() | SessionReady():
@@ -220,7 +221,8 @@ class Observer:
 
     def _verb_failed(self, failed: VerbFailed, now: datetime) -> None:
         if failed.verb == "snapshot":
-            self._reading_s = None
+            self._reading_s, self.has_looked = None, True
+            self.touch_all()
             log.warning("roster-not-read", run=self._run.id, why=failed.error.why)
         track = self._by_leg.get(failed.leg)
         if track is None or track.call is None:
@@ -281,6 +283,7 @@ class Observer:
             self._far_changed(read.far)
             return
         self.view.read(read.roster, read.asked)
+        self.has_looked = True
         self.roster_asked_s, self._reading_s = self._reading_s or 0.0, None
         self.orphans.clear()
         mine: dict[int, Member] = {}

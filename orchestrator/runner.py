@@ -347,7 +347,7 @@ class Runner:
         closing = self.state in (RunState.CLOSING, RunState.LEFTOVER) or self.is_over
         under_way = self.state in (RunState.CALLING, RunState.LIVE, RunState.DEGRADED)
         return Scene(
-            dialing=under_way and self.now() < self.run.ends_at,
+            dialing=under_way and self._seen.has_looked and self.now() < self.run.ends_at,
             closing=closing,
             bridge_session=self._p.desk.is_up(self._p.bridge.name),
             roster_known=self._seen.view.known,

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,8 @@ from schedules.clock import SystemClock
 PATIENCE_S = 40.0
 """How long a test waits for what must come; never what is measured."""
 
+SIP_HOST = "127.0.40.1"
+
 FAST = RunTerms(
     redial=RedialRules(waits_s=(0.2, 0.2, 0.4), steady_s=1.0, after_drop_s=(0.2, 0.4), after_hang_up_s=0.3),
     ring_s=3.0,
@@ -40,6 +43,19 @@ FAST = RunTerms(
     sweep_s=0.4,
     roster_s=2.0,
 )
+
+
+def free_port(host: str) -> int:
+    """A port that is free for UDP and TCP."""
+    while True:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+            stream.bind((host, 0))
+            port: int = stream.getsockname()[1]
+            try:
+                datagram.bind((host, port))
+            except OSError:
+                continue
+            return port
 
 
 class Theater:
@@ -54,6 +70,7 @@ class Theater:
         self.run_id = 0
         self._stack = stack
         self._bridge_id = 0
+        self._sip_port = free_port(SIP_HOST)  # a restarted process has the address of the first
 
     async def furnish(self, *, secret: str | None = None, ladder: str | None = None, link: bool = False) -> None:
         """Put the province's papers into the inventory."""
@@ -93,7 +110,7 @@ class Theater:
 
     async def conductor(self, stack: AsyncExitStack | None = None, terms: RunTerms = FAST) -> Conductor:
         """A conductor of its own, until the theater (or `stack`) closes."""
-        settings = Settings(data_dir=self.folder, sip_host="127.0.40.1", sip_port=0, pace_off=True)
+        settings = Settings(data_dir=self.folder, sip_host=SIP_HOST, sip_port=self._sip_port, pace_off=True)
         opened = conducting(settings, self.database, self.keys, SystemClock(), self.bell, bells=False, terms=terms)
         return await (stack or self._stack).enter_async_context(opened)
 
@@ -151,15 +168,15 @@ Opening = Callable[..., Any]
 
 @pytest.fixture
 async def theater(sqlite_database: Database, tmp_path: Path) -> AsyncIterator[Opening]:
-    """Opens a theater: `await theater(sites=3, behaviors=..., ladder=..., link=True)`."""
+    """Opens a theater: `await theater(sites=3, behaviors=..., ladder=..., link=True, conducted=False)`."""
     async with AsyncExitStack() as stack:
 
         async def open_(
-            sites: int = 3, *, behaviors: Any = None, bridge: Any = None, **furniture: Any
-        ) -> tuple[Theater, Conductor]:
+            sites: int = 3, *, behaviors: Any = None, bridge: Any = None, conducted: bool = True, **furniture: Any
+        ) -> tuple[Theater, Conductor | None]:
             province = await stack.enter_async_context(Province(sites, behaviors=behaviors, bridge=bridge))
             made = Theater(province, sqlite_database, tmp_path, stack)
             await made.furnish(**furniture)
-            return made, await made.conductor()
+            return made, await made.conductor() if conducted else None
 
         yield open_

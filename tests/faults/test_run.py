@@ -146,7 +146,7 @@ async def test_a_cut_control_session_costs_no_call_and_is_told_once(theater: Ope
     await play.begin(conductor)
     await play.until_all_in()
     rings = play.province.stats()["rings"]
-    play.province.main.cut_manager()
+    play.province.main.manager.drop_sessions()
     async with asyncio.timeout(30):
         while not await play.events("device-back"):
             await play.bell.wait(play.run_id, 0.2)
@@ -196,8 +196,7 @@ async def test_what_will_not_come_down_is_left_over_and_swept_until_it_does(thea
 async def test_another_process_takes_up_what_the_first_left_and_nobody_is_rung_twice(
     theater: Opening, moment: str
 ) -> None:
-    play, idle = await theater(6, behaviors="ring 2; answer", link=True)
-    await idle.stop()
+    play, _ = await theater(6, behaviors="ring 2; answer", link=True, conducted=False)
     async with AsyncExitStack() as first_life:
         first = await play.conductor(first_life)
         await play.begin(first)
