@@ -467,8 +467,8 @@ class Pair(CallListener):
         if self.state is not PairState.UP or self.near is None or self.far is None:
             return
         limit_s = self._patience.probe_limit_s
-        self.near.probe(lambda response: self._replied(0, response), limit_s)
-        self.far.probe(lambda response: self._replied(1, response), limit_s)
+        self.near.probe(lambda response: self._replied(0, response), limit_s, question(self.near))
+        self.far.probe(lambda response: self._replied(1, response), limit_s, question(self.far))
         self._keep_asking()
 
     def _replied(self, side: int, response: Response | None) -> None:
@@ -537,7 +537,17 @@ class Pair(CallListener):
             if call is None or call.state is CallState.ENDED:
                 told(party, None)
             else:
-                call.probe(partial(told, party), self._patience.adopt_s)
+                call.probe(partial(told, party), self._patience.adopt_s, question(call))
+
+
+def question(call: Call) -> str:
+    """The method by which this peer says truly whether it knows the call.
+
+    baresip 1.0.0 answers 200 to every OPTIONS, also inside a call it does not know; an INFO
+    without body gets 481 then, and 488 inside a living call (measured). Asterisk 22 tells
+    with OPTIONS.
+    """
+    return "INFO" if call.peer_product.lower().startswith("baresip") else "OPTIONS"
 
 
 def lives(response: Response | None) -> bool:
