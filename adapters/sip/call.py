@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, NOTIFY"
 SDP = "application/sdp"
+_SIGNATURES = ("authorization", "proxy-authorization")
 Pairs = Iterable[tuple[str, str]]
 
 
@@ -81,6 +82,7 @@ class Call:
     __slots__ = (
         "_ack_body",
         "_ack_cseq",
+        "_ack_signed",
         "_agent",
         "_bye_sent",
         "_cancel_sent",
@@ -133,13 +135,15 @@ class Call:
         self._leaving = False
         self._ack_body = b""
         self._ack_cseq = -1
+        self._ack_signed: dict[str, list[str]] | None = None
 
     # -- what the other side is called ------------------------------------------------
 
     @property
     def host(self) -> str:
         """Our own address, as the peer sees it."""
-        return str(self.bound.address[0])
+        peer = self.dialog.peer
+        return self.bound.host_for(peer[0]) if peer else self.bound.address[0]
 
     @property
     def to_user(self) -> str:
@@ -244,7 +248,11 @@ class Call:
         self.owes_ack = False
         self._ack_body = sdp
         if self._invitation is not None and self._invitation.client is not None:
-            self._ack_cseq = self._invitation.client.request.cseq
+            invite = self._invitation.client.request
+            self._ack_cseq = invite.cseq
+            # the ACK carries what its INVITE was accepted with (section 22.1)
+            signed = {name: values for name, values in invite.headers.items() if name in _SIGNATURES}
+            self._ack_signed = signed or None
         if self.state is CallState.ANSWERED:
             self.state = CallState.CONFIRMED
         self._invitation = None
@@ -257,8 +265,8 @@ class Call:
 
     def _send_ack(self) -> None:
         request = self.dialog.request("ACK", "z9hG4bK" + os.urandom(9).hex(), self._ack_cseq)
-        if self._keys is not None:
-            self._keys.sign(request, self._lookup, os.urandom(8).hex())
+        if self._ack_signed is not None:
+            request.headers.update(self._ack_signed)
         self._agent.send_ack(self, self._with_body(request, self._ack_body))
 
     def cancel(self) -> None:
@@ -325,7 +333,7 @@ class Call:
 
     def _acked(self, ack: Request) -> None:
         server = self._server
-        if server is None or ack.from_tag != self.dialog.remote_tag:
+        if server is None or ack.from_tag != self.dialog.remote_tag or ack.cseq != server.cseq:
             return
         self._server = None
         server.user = None
@@ -368,9 +376,17 @@ class Call:
         elif self.state is CallState.ANSWERED and self.incoming:
             self._leaving = True  # no BYE before the ACK (section 15)
         else:
-            if self.state is CallState.ANSWERED:
+            if self.owes_ack:
                 self.ack()
             self._bye()
+
+    def let_go(self) -> None:
+        """Do nothing more about this call and tell nothing: a later process goes on with it."""
+        self.listener = _Silence()
+        self._stop_ringing()
+        if self._invitation is not None:
+            self._invitation.stopped = True
+        self._agent.forget(self)
 
     def _bye(self) -> None:
         if self._bye_sent:
@@ -395,6 +411,7 @@ class Call:
             return self._with_body(self.dialog.request("INVITE", branch), sdp)
 
         def finished(response: Response | None) -> None:
+            self._keep_keys()
             if response is None or response.status >= 300:
                 self._invitation = None
             done(response)
@@ -573,6 +590,18 @@ class Call:
         self._agent.respond(server, response, self, request.method)
 
 
+class _Silence(CallListener):
+    """Hears of a call and does nothing about it, not even an ACK."""
+
+    __slots__ = ()
+
+    def answered(self, call: Call, sdp: bytes) -> None:
+        pass
+
+    def offered(self, call: Call, offer: Offer) -> None:
+        pass
+
+
 class _Reinvitation(_Invitation):
     """A re-INVITE: the call stands whatever becomes of it."""
 
@@ -586,6 +615,9 @@ class _Reinvitation(_Invitation):
         if not 200 <= response.status < 300:
             Exchange.response(self, response)
         elif call._ack_cseq == response.cseq:
+            call._send_ack()
+        elif call._leaving or call.state is CallState.ENDED:
+            call._ack_cseq, call._ack_body = response.cseq, b""  # too late to be of use, but it wants its ACK
             call._send_ack()
         elif call._invitation is self:
             call.owes_ack = True

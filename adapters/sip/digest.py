@@ -106,16 +106,29 @@ Lookup = Callable[[str], tuple[str, str] | None]
 """realm -> (user, secret), or None when nobody gave us any."""
 
 
+@dataclass(slots=True)
+class _Answer:
+    """A challenge, how often it was answered, and our nonce for it (one, as -sess needs it)."""
+
+    challenge: Challenge
+    count: int = 0
+    cnonce: str = ""
+
+
 class Keyring:
     """What one peer has challenged us with; signs later requests without being asked again."""
 
     __slots__ = ("_challenges",)
 
     def __init__(self) -> None:
-        self._challenges: dict[tuple[bool, str], tuple[Challenge, int]] = {}
+        self._challenges: dict[tuple[bool, str], _Answer] = {}
 
     def learn(self, request: Request, response: Response) -> bool:
-        """Take a 401 or 407 up; False when the request was signed rightly and still refused."""
+        """Take a 401 or 407 up; False when the request was signed rightly and still refused.
+
+        A nonce that was good before and is refused now has grown old, whether or not the
+        peer says `stale`.
+        """
         fresh = False
         for name, answer, proxy in (
             ("www-authenticate", "authorization", False),
@@ -129,21 +142,30 @@ class Keyring:
             signed = " ".join(request.headers.get(answer, ()))
             for realm, offered in by_realm.items():
                 best = strongest(offered)
-                if best is None or (f'realm="{_quoted(realm)}"' in signed and not best.stale):
+                known = self._challenges.get((proxy, realm))
+                first = known is not None and known.count < 2 and f'realm="{_quoted(realm)}"' in signed
+                if best is None or (first and not best.stale):
                     continue
-                self._challenges[proxy, realm] = (best, 0)
+                self._challenges[proxy, realm] = _Answer(best)
                 fresh = True
         return fresh
 
     def sign(self, request: Request, lookup: Lookup, cnonce: str) -> None:
         """Put an answer to every known challenge on the request."""
-        for (proxy, realm), (challenge, count) in self._challenges.items():
+        for (proxy, realm), answer in self._challenges.items():
             found = lookup(realm)
             if found is None:
                 continue
-            self._challenges[proxy, realm] = (challenge, count + 1)
+            answer.count += 1
+            answer.cnonce = answer.cnonce or cnonce
             value = authorization(
-                challenge, request.method, request.uri, *found, count=count + 1, cnonce=cnonce, body=request.body
+                answer.challenge,
+                request.method,
+                request.uri,
+                *found,
+                count=answer.count,
+                cnonce=answer.cnonce,
+                body=request.body,
             )
             name = "proxy-authorization" if proxy else "authorization"
             request.headers.setdefault(name, []).append(value)

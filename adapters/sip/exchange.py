@@ -49,6 +49,10 @@ class Identity:
         digest = blake2b(name.encode(), key=secret[:64], digest_size=24).hexdigest()
         return cls(f"{name}.{digest[:12]}", digest[12:28], "z9hG4bK" + digest[28:])
 
+    def again(self) -> Identity:
+        """For another call in place of one that was refused: as reproducible, but not the same."""
+        return Identity(f"{self.call_id}.again", self.tag, f"{self.branch}again")
+
 
 class Exchange:
     """One request of ours and its final response, digest and another transport included."""

@@ -8,7 +8,7 @@ SDP is relayed byte for byte; only a dialog that has seen an origin line of ours
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -190,13 +190,31 @@ class Pair(CallListener):
                 identity=voice.identity,
             )
 
+        def call_far(sdp: bytes) -> Call:
+            voice = to_far
+            if self.far is not None and voice.identity is not None:  # refused the first offer: a new call
+                voice = replace(voice, identity=voice.identity.again())
+            return call(far, voice, sdp)
+
         self._step = Step.CALLING_HELD if flow_three else Step.CALLING
-        self._setting = _Setting(lambda sdp: call(far, to_far, sdp))
+        self._setting = _Setting(call_far)
         self.near = call(near, to_near, b"")
 
     def hang_up(self) -> None:
         """End both sides at once, whatever the state. Safe to repeat."""
-        self._end(Verdict(Party.OURS))
+        self._end(_ORDERED)
+
+    def let_go(self) -> None:
+        """Do nothing more about a pair that is not up yet: a later process goes on with it.
+
+        One that is up is left as it is; both kinds outlive the process.
+        """
+        if self.state not in (PairState.UP, PairState.DOWN):
+            self._step, self._setting, self._told = Step.DOWN, None, True
+            self._set_alarm(None)
+            for call in (self.near, self.far):
+                if call is not None:
+                    call.let_go()
 
     def _end(self, verdict: Verdict, came: Came = Came.OVER) -> None:
         if self.verdict is None:
@@ -249,13 +267,16 @@ class Pair(CallListener):
         party = self._party(call)
         if status == 487 and self.verdict is None:
             # nobody but us gives up our INVITE: its ring time is over
-            rang = self.has_rung or party is Party.FAR
-            status, reason = (480, "rang out") if rang else (408, "no sign of life")
+            alive = response is not None or (party is Party.NEAR and self.has_rung)
+            status, reason = (480, "rang out") if alive else (408, "no sign of life")
         self._end(Verdict(party, status, reason))
 
     def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
         words = request.get("reason") if request is not None else ""
-        self._end(Verdict(self._party(call), 0, words[:200], ending))
+        if ending is Ending.LOCAL:  # answered just when its ring time was over, if it is not our hanging up
+            self._end(Verdict(self._party(call), 480, "rang out"))
+        else:
+            self._end(Verdict(self._party(call), 0, words, ending))
 
     def offered(self, call: Call, offer: Offer) -> None:
         if self._wish is None:
@@ -389,7 +410,7 @@ class Pair(CallListener):
         for call, offer in ((self.near, "offer"), (self.far, "from_far")):
             if call is not None:
                 self._leave(call, getattr(setting, offer) if setting is not None else b"")
-        if self.verdict is not None and self.verdict.party is not Party.OURS and not self._told:
+        if self.verdict is not None and self.verdict != _ORDERED and not self._told:
             self._set_alarm(self._agent.later(self._patience.straggler_s, self._tell))
 
     def _leave(self, call: Call, offer: bytes) -> None:
@@ -454,7 +475,8 @@ class Pair(CallListener):
             return
         _, offer, response = self._wish
         self._wish = None
-        offer.refuse(status or (response.status if response is not None else 408))
+        status = status or (response.status if response is not None else 500)
+        offer.refuse(status if status >= 400 and status not in _NOT_PASSED_ON else 500)
 
     def _keep_asking(self) -> None:
         """Ask both sides now and then whether they live; pairs are spread over the time."""
@@ -487,8 +509,8 @@ class Pair(CallListener):
     def adopt(self, memory: Mapping[str, Any], credentials: tuple[str, str] | None = None) -> bool:
         """Take up the pair of an earlier process; `ask` then tells whether it lives.
 
-        False: it was not whole, so whatever there was of it is being ended and nothing more
-        is told. The ACKs of a young pair go out once more, for the earlier process may have
+        False: it was not whole, so whatever there was of it is being ended, and `over` follows.
+        The ACKs of a young pair go out once more, for the earlier process may have
         ended just before sending them. Raises ValueError for a memory that is none.
         """
         try:
@@ -499,11 +521,14 @@ class Pair(CallListener):
         except (KeyError, TypeError, ValueError) as wrong:
             raise ValueError(f"this is no memory of a pair: {wrong!r}") from None
         self.near = self._agent.adopt(near, self, credentials=credentials)
-        self.far = self._agent.adopt(far, self) if far is not None else None
+        try:
+            self.far = self._agent.adopt(far, self) if far is not None else None
+        except ValueError:
+            self.near.let_go()
+            raise
         self._step = Step.UP
         if not whole or self.far is None:
-            self._told = True
-            self.hang_up()
+            self._end(Verdict(Party.OURS, 481, "was only half made when the process before ended", Ending.LOST))
             return False
         if young:
             self.near.acknowledge_again(near_ack)
@@ -514,7 +539,7 @@ class Pair(CallListener):
         """Ask both sides of an adopted pair; safe to repeat.
 
         `done(True)`: at least one knows the call and none denies it; `done(False)`: a side
-        denies it, the other is being hung up and nothing more is told; `done(None)`: nobody
+        denies it, the other is being hung up and `over` follows; `done(None)`: nobody
         answers, and `hang_up` still works.
         """
         heard: dict[Party, Response | None] = {}
@@ -524,7 +549,6 @@ class Pair(CallListener):
             if self._step is Step.DOWN:
                 done(False)
             elif denies(response):
-                self._told = True
                 self._end(Verdict(party, 481, "denies the call", Ending.LOST))
                 done(False)
             elif len(heard) == 2:
@@ -561,6 +585,10 @@ def denies(response: Response | None) -> bool:
 
 
 _DEFAULT = Patience()
+_ORDERED = Verdict(Party.OURS)
+"""Hung up by order: told when both sides have been heard, or have been asked long enough."""
+_NOT_PASSED_ON = (401, 407, 408, 481)
+"""Concern one dialog only: to the side that wishes they would say that its own call is gone."""
 _OUR_SESSION = 1
 _LIMIT_S = 32.0
 """64*T1: so long does a peer repeat a 2xx."""

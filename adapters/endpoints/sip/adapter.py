@@ -63,6 +63,7 @@ class SipEndpoint:
         """Calls stay as they are, and nothing more is told of them."""
         for leg in self._legs.values():
             leg.is_let_go = True
+            leg.pair.let_go()
         self._legs.clear()
 
     async def snapshot(self) -> tuple[LegSeen, ...]:
@@ -108,21 +109,21 @@ class SipEndpoint:
     async def adopt(self, leg: str, memory: LegMemory) -> LegSeen:
         """Take up a pair of an earlier process: both sides are asked whether it lives.
 
-        `cleared` also means that what was left of a half-dead or half-made pair has been sent
-        its BYE; no LegCleared follows then. After OutcomeUnknown the leg can be asked for
+        `cleared` also means that what was left of a half-dead or half-made pair is being sent
+        its BYE; LegCleared follows. After OutcomeUnknown the leg can be asked for
         again, and hung up.
         """
         made = self._legs.get(leg)
         if made is None:
-            made = _Leg(self, leg, DialOptions())
+            made = self._legs[leg] = _Leg(self, leg, DialOptions())
             try:
                 whole = made.pair.adopt(memory, self._credentials)
             except ValueError as wrong:
+                del self._legs[leg]
                 raise Rejected(self._name, "adopt", str(wrong)) from None
             if not whole:
                 return LegSeen(leg, LegState.CLEARED, self._s.now())
             made.is_unknown = True
-            self._legs[leg] = made
         elif not made.is_unknown:
             return LegSeen(leg, made.state, self._s.now())
         told: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
@@ -136,8 +137,6 @@ class SipEndpoint:
         if lives is None:
             raise OutcomeUnknown(self._name, "adopt", "neither side answers")
         made.is_unknown = False
-        if not lives:
-            self._legs.pop(leg, None)
         return LegSeen(leg, LegState.CONNECTED if lives else LegState.CLEARED, self._s.now())
 
     async def mute(self, on: bool) -> None:
@@ -165,9 +164,8 @@ class _Leg(PairListener):
 
     @property
     def state(self) -> LegState:
-        if self.pair.state is PairState.NEAR and self.pair.has_rung:
-            return LegState.RINGING
-        return _STATES[self.pair.state]
+        state = _STATES[self.pair.state]
+        return LegState.RINGING if state is LegState.DIALING and self.pair.has_rung else state
 
     def rang(self, pair: Pair) -> None:
         if not self.is_let_go:
