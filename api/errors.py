@@ -19,7 +19,7 @@ from api.logs import logger
 from api.schemas.problem import Problem, ProblemError, Wrong
 from api.services import language_for
 from api.words import msgid, say
-from orchestrator.refusal import Complaint, InUse, NotThere, Refusal, Taken
+from orchestrator.refusal import Complaint, InUse, NotThere, Refusal, Taken, Things
 from orchestrator.store.intake import SheetRefused
 from schedules.recurrence import RecurrenceError
 
@@ -115,7 +115,11 @@ def problem(
 
 def told(language: str, complaint: Complaint, **more: Any) -> ProblemError:
     """A complaint in a language; `more` are further members of the entry (row, column)."""
-    values = {name: value if isinstance(value, (int, str)) else str(value) for name, value in complaint.values.items()}
+
+    def value_of(value: object) -> object:
+        return value.said(lambda kind: say(language, kind)) if isinstance(value, Things) else value
+
+    values = {name: value_of(value) for name, value in complaint.values.items()}
     return ProblemError(
         path=more.pop("path", complaint.path),
         problem=_say(language, complaint.problem, values),

@@ -9,8 +9,23 @@
 Every text is a template with its values beside it, so that the face can say it in the reader's language.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Things:
+    """Things by their kind (a word of the glossary) and name, for a list in a text; `more` says it goes on."""
+
+    named: Sequence[tuple[str, str]]
+    more: bool = False
+
+    def said(self, say: Callable[[str], str]) -> str:
+        """The list with every kind as `say` says it."""
+        return ", ".join([f"{say(kind)} {name}" for kind, name in self.named] + ["..."] * self.more)
+
+    def __str__(self) -> str:
+        return self.said(str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +55,7 @@ class NotThere(Refusal):
     """Nobody goes by this name."""
 
     def __init__(self, kind: str, name: object) -> None:
-        super().__init__("", "there is no {kind} {name}", "", kind=kind, name=repr(name))
+        super().__init__("", "there is no {thing}", "", thing=Things([(kind, repr(name))]))
 
 
 class Taken(Refusal):

@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters import Address
-from orchestrator.refusal import NotThere, Taken
+from orchestrator.refusal import NotThere, Taken, Things
 from orchestrator.store.database import turn
 
 _Row = TypeVar("_Row", "Site", "Endpoint", "Bridge", "Room")
@@ -304,7 +304,8 @@ async def add_site(session: AsyncSession, site: Site) -> Site:
     """Keep a new site. Raises Taken."""
     await turn(session)
     if await sites_by_codes(session, [site.code]):
-        raise Taken("/code", "there is a site {name} already", "another code, or a change of that site", name=site.code)
+        thing = Things([("site", site.code)])
+        raise Taken("/code", "there is a {thing} already", "another code, or a change of that site", thing=thing)
     return await _keep(session, site)
 
 
@@ -373,8 +374,8 @@ async def _addresses_are_free(session: AsyncSession, name: str, addresses: Seque
 
 async def _name_is_free(session: AsyncSession, table: type[Endpoint] | type[Bridge] | type[Room], name: str) -> None:
     if (await session.exec(select(table.id).where(table.name == name))).first() is not None:
-        kind = table.__name__.lower()
-        raise Taken("/name", "there is a {kind} {name} already", "another name", kind=kind, name=name)
+        thing = Things([(table.__name__.lower(), name)])
+        raise Taken("/name", "there is a {thing} already", "another name", thing=thing)
 
 
 async def _keep(session: AsyncSession, row: _Row) -> _Row:

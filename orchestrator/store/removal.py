@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from orchestrator.refusal import InUse
+from orchestrator.refusal import InUse, Things
 from orchestrator.store.database import turn
 from orchestrator.store.inventory import Bridge, Endpoint, Room, Site, forget_addresses, id_of
 from orchestrator.store.meetings import Meeting, MeetingLink, MeetingSite
@@ -53,7 +53,7 @@ async def remove_bridge(session: AsyncSession, bridge: Bridge) -> None:
     meetings = select(Meeting).where(Meeting.bridge_id == bridge.id)
     runs = select(Run).where(Run.bridge_id == bridge.id)
     rooms = select(Room).where(Room.bridge_id == bridge.id)
-    users = [f"room {room.name}" for room in await session.exec(rooms.order_by(col(Room.name)))]
+    users = [("room", room.name) for room in await session.exec(rooms.order_by(col(Room.name)))]
     await _refuse_if_used(session, "bridge", bridge.name, meetings, runs, users)
     await session.delete(bridge)
     await session.flush()
@@ -87,16 +87,14 @@ async def _refuse_if_used(
     name: str,
     meetings: SelectOfScalar[Meeting] | None,
     runs: SelectOfScalar[Run],
-    others: Iterable[str] = (),
+    others: Iterable[tuple[str, str]] = (),
 ) -> None:
     users = list(others)
     if meetings is not None:
         found = await session.exec(meetings.order_by(col(Meeting.id)).limit(_NAMED + 1))
-        users += [f"meeting {meeting.id} ({meeting.title})" for meeting in found]
+        users += [("meeting", f"{meeting.id} ({meeting.title})") for meeting in found]
     found_runs = await session.exec(runs.order_by(col(Run.id)).limit(_NAMED + 1))
-    users += [f"run {run.id} ({run.title})" for run in found_runs]
+    users += [("run", f"{run.id} ({run.title})") for run in found_runs]
     if users:
-        named = ", ".join(users[:_NAMED]) + (", ..." if len(users) > _NAMED else "")
-        raise InUse(
-            "", "{kind} {name} is needed by {users}", "nothing that needs it", kind=kind, name=name, users=named
-        )
+        who = {"thing": Things([(kind, name)]), "users": Things(users[:_NAMED], len(users) > _NAMED)}
+        raise InUse("", "{thing} is needed by {users}", "nothing that needs it", **who)

@@ -131,3 +131,10 @@ async def test_a_room_knows_the_bridge_it_stands_on(client: httpx.AsyncClient) -
     assert (unknown.status_code, errors(unknown)[0][0]) == (422, "/bridge")
     assert (await client.delete("/api/v1/bridges/provincial")).status_code == 204
     assert (await client.delete(path)).status_code == 204
+
+
+async def test_who_still_needs_it_is_told_in_vietnamese(sqlite_client: httpx.AsyncClient) -> None:
+    await make(sqlite_client, "bridges", BRIDGE)
+    await make(sqlite_client, "rooms", ROOM | {"bridge": "main"})
+    answer = await sqlite_client.delete("/api/v1/bridges/main", headers={"Accept-Language": "vi"})
+    assert answer.json()["detail"] == "MCU main đang được dùng bởi phòng họp Phòng họp tỉnh"

@@ -1,0 +1,92 @@
+"""What the rooms below complain of, in one place, so that the catalog has every text (see words.py).
+
+They write templates in English and know nothing of languages; `errors.told` says them in
+the reader's.
+"""
+
+from api.words import msgid
+
+KINDS = (
+    msgid("site"),
+    msgid("endpoint"),
+    msgid("bridge"),
+    msgid("room"),
+    msgid("meeting"),
+    msgid("run"),
+)
+
+TEXTS = (
+    # refusal, store
+    msgid("there is no {thing}"),
+    msgid("there is a {thing} already"),
+    msgid("another code, or a change of that site"),
+    msgid("another name"),
+    msgid("{address} stands in this list twice"),
+    msgid("every address once, at one endpoint only"),
+    msgid("{address} of endpoint {name} is an address of endpoint {other} already"),
+    msgid("{thing} is needed by {users}"),
+    msgid("nothing that needs it"),
+    msgid("meeting {meeting} was cancelled"),
+    msgid("a new meeting"),
+    # a spreadsheet as a whole
+    msgid("the file has no rows"),
+    msgid("a header and a row for every site"),
+    msgid("the file has more than {most} rows"),
+    msgid("a smaller file"),
+    msgid("the file has {found} bytes"),
+    msgid("at most {most}"),
+    msgid("line {line} is not UTF-8 text"),
+    msgid("a file saved as “CSV UTF-8”"),
+    msgid("the row cannot be read ({reason}), nor what follows it"),
+    msgid('cells with commas, quotes or line breaks in "quotes", a quote inside doubled'),
+    msgid("the row has {found} cells"),
+    msgid("{cells} cells, as in the header"),
+    msgid("the row is empty"),
+    msgid("the columns {columns}"),
+    msgid("the cells are separated by semicolons"),
+    msgid("commas"),
+    msgid("column {number} has the unknown name {name}"),
+    msgid("the column is there twice"),
+    msgid("every column once"),
+    msgid("the column is missing"),
+    msgid("{missing} among the names in the first row"),
+    # its rows and cells
+    msgid("{code} stands in row {first} already"),
+    msgid("every code once"),
+    msgid("{address} of {code} is the address of {other} in row {first} already"),
+    msgid("every address at one endpoint only"),
+    msgid("{reason}"),
+    msgid("one line of text"),
+    msgid("the cell is empty"),
+    msgid("a value"),
+    msgid("{found} characters"),
+    msgid("{found} does not fit"),
+    msgid("1 to 32 letters, digits, dots, underscores or dashes, a letter or digit first"),
+    msgid("an address such as it@site.example"),
+    msgid("a word of small letters, such as sip"),
+    msgid("a host name or an IP address"),
+    msgid("a whole number from {low} to {high}"),
+    msgid("a secret does not belong into a file that is sent around"),
+    msgid("env:NAME of an environment variable that holds it, or nothing"),
+    msgid("{found} entries"),
+    msgid("{value} stands here twice"),
+    msgid("every entry once"),
+    msgid("{found} is not an address"),
+    msgid("addresses such as sip:room@192.0.2.10:5060 or h323:room@192.0.2.10, a blank between two"),
+    msgid("{found} is not a way to reach a site"),
+    msgid("words out of {words}, a blank between two"),
+    msgid("the cell is empty, but {columns} describe an endpoint"),
+    msgid("the endpoint's family, such as sip"),
+    msgid("at least one address of the endpoint"),
+    msgid("the cell is empty, but there is a port"),
+    msgid("the host the port belongs to"),
+    msgid("third-party needs a sip: address"),
+    msgid("a sip: address, or a ladder without it"),
+    msgid("family {family} has no adapter yet; site {code} is reached by {ways}"),
+    msgid("family {family} has no adapter yet and the ladder of site {code} has no other way"),
+    # a spreadsheet against what is there
+    msgid("{address} of {code} is an address of endpoint {other} already"),
+    msgid("an endpoint of site {other} has the name {code}, which the endpoint of this row would have"),
+    msgid("another code"),
+    msgid("the row has no endpoint; endpoint {name} of site {code} stays"),
+)
