@@ -159,6 +159,8 @@ def why(language: str, line: Mapping[str, Any]) -> str:
     if line["state"] == "in":
         return ""
     if line["state"] == "half-in":
+        if line["evidence"]["bridge"] == "in" and line["kind"] == "room":
+            return say(language, "the far room has not let us in yet")
         if line["evidence"]["bridge"] == "in":
             return say(language, "the endpoint does not confirm it yet")
         return say(language, "the bridge does not show it yet")

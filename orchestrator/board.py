@@ -88,7 +88,7 @@ def _participants(run_id: int) -> Select[Any]:
 def _line(row: Row[Any]) -> dict[str, Any]:
     facts = row._mapping
     line: dict[str, Any] = {
-        str(name): value for name, value in facts.items() if name not in ("kind", "seen_by_endpoint", "seen_by_bridge")
+        str(name): value for name, value in facts.items() if name not in ("seen_by_endpoint", "seen_by_bridge")
     }
     line["evidence"] = {"endpoint": facts["seen_by_endpoint"], "bridge": facts["seen_by_bridge"]}
     return line

@@ -17,6 +17,7 @@ from api.console.agenda import agenda
 from api.console.feed import Feed, Feeds
 from api.console.session import COOKIE, LASTING, Sessions
 from api.console.view import FOLDER, render
+from api.errors import told
 from api.orders import LONGEST_EXTENSION_MIN, RUN_VERBS, SITE_VERBS, order_run, order_site
 from api.services import Services
 from api.words import LANGUAGES, language_of, msgid, say
@@ -252,11 +253,11 @@ def _version(feed: Feed, text: str) -> int:
 def _stream(console: Console, feed: Feed, language: str, above: int) -> EventSourceResponse:
     async def events() -> AsyncIterator[ServerSentEvent]:
         version = above
-        async for told in console.feeds.follow(feed, language, above):
-            if told is None:
+        async for news in console.feeds.follow(feed, language, above):
+            if news is None:
                 yield ServerSentEvent("", event="beat", id=f"{feed.name}.{version}", sep="\n")
                 continue
-            version, update = told
+            version, update = news
             yield ServerSentEvent(update, event="board", id=f"{feed.name}.{version}", sep="\n")
         if feed.board["over"]:
             yield ServerSentEvent("{}", event="end", sep="\n")
@@ -277,8 +278,7 @@ async def _ordered(console: Console, request: Request, run_id: int, give: Callab
     try:
         words = await give()
     except Refusal as refusal:
-        told = refusal.complaint
-        detail = say(language, told.problem, **told.values)
+        detail = told(language, refusal.complaint).problem
         status = 404 if isinstance(refusal, NotThere) else 409
         return _problem(console, request, status, say(language, "Not done"), detail)
     said = say(language, "Order accepted: {order}", order=words)
@@ -289,7 +289,7 @@ async def _ordered(console: Console, request: Request, run_id: int, give: Callab
 
 def _verb(known: dict[str, str], verb: str) -> str:
     if verb not in known:
-        raise NotThere("order", verb)
+        raise NotThere(msgid("order"), verb)
     return known[verb]
 
 
@@ -339,7 +339,7 @@ async def _form(request: Request) -> dict[str, str]:
 
 def _no_run(console: Console, request: Request, run_id: int) -> Response:
     language = _language(console, request)
-    detail = say(language, "there is no {kind} {name}", kind=say(language, "run"), name=run_id)
+    detail = told(language, NotThere("run", run_id).complaint).problem
     return _problem(console, request, 404, say(language, "Not found"), detail)
 
 

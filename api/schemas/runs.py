@@ -56,6 +56,7 @@ class Evidence(_Out):
 class ParticipantLine(_Out):
     """A site or a linked room, as it stands now."""
 
+    kind: Literal["site", "room"]
     code: str
     name: str
     priority: int

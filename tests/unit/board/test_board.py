@@ -41,7 +41,7 @@ async def test_the_board_shows_run_sites_and_links(stage: Scene) -> None:
     assert result["cursor"] == cursor
     assert [site["code"] for site in result["sites"]] == ["qt01", "qt02", "qt03"]
     assert result["sites"][1] == {
-        "code": "qt02", "name": "Điểm cầu 2", "priority": 5, "state": "in", "way": "third-party",
+        "kind": "site", "code": "qt02", "name": "Điểm cầu 2", "priority": 5, "state": "in", "way": "third-party",
         "address": "sip:qt02@127.0.20.2:5060", "evidence": {"endpoint": "connected", "bridge": "in"},
         "muted": False, "attempts": 2, "redials": 1, "cause": "", "side": "", "raw": "",
         "stopped_why": "", "in_since": NOON, "next_try_at": None,

@@ -34,7 +34,16 @@ def test_only_a_sip_status_is_called_one() -> None:
 
 def line(state: str, **more: object) -> dict[str, object]:
     evidence = {"endpoint": "unknown", "bridge": "unknown"}
-    return {"state": state, "evidence": evidence, "cause": "", "side": "", "raw": "", "stopped_why": "", **more}
+    return {
+        "kind": "site",
+        "state": state,
+        "evidence": evidence,
+        "cause": "",
+        "side": "",
+        "raw": "",
+        "stopped_why": "",
+        **more,
+    }
 
 
 def test_why_somebody_is_not_in_names_the_missing_side_and_the_code() -> None:
@@ -43,6 +52,7 @@ def test_why_somebody_is_not_in_names_the_missing_side_and_the_code() -> None:
     assert why("en", line("half-in", evidence=seen)) == "the bridge does not show it yet"
     seen = {"endpoint": "not-connected", "bridge": "in"}
     assert why("en", line("half-in", evidence=seen)) == "the endpoint does not confirm it yet"
+    assert why("en", line("half-in", evidence=seen, kind="room")) == "the far room has not let us in yet"
     assert why("en", line("retrying", cause="busy", raw="486")) == "busy in another call (SIP 486)"
 
 
