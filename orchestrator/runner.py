@@ -1,7 +1,6 @@
 """One run: observe, reconcile, act, write down; again and again until it is over."""
 
 import asyncio
-import heapq
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -10,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from adapters import Capability, ClearCause, LegState, Side
+from adapters import Capability, LegState
 from orchestrator.actions import Actions, LinkedRoom, News
 from orchestrator.desk import Desk
 from orchestrator.lease import Lease, LeaseLost
@@ -18,12 +17,12 @@ from orchestrator.ledger import Ledger
 from orchestrator.observer import Observer
 from orchestrator.orders import carry_out
 from orchestrator.pace import Pace
+from orchestrator.reconciler import Intended, Reconciler
 from orchestrator.rules import reconcile as rule
 from orchestrator.rules.plan import Way
 from orchestrator.rules.reconcile import Call, Dial, HangUp, Kind, Scene, Track, Why
 from orchestrator.rules.redial import RedialRules
-from orchestrator.rules.states import RUN_OVER, ParticipantState, RunState, advance_participant, advance_run
-from orchestrator.rules.tag import LegName
+from orchestrator.rules.states import RUN_OVER, RunState, advance_run
 from orchestrator.store.inventory import Bridge
 from orchestrator.store.runs import Leg, Run, ShardCommand
 
@@ -67,9 +66,6 @@ class Props:
 _LAST_LOOK_S = 0.25
 """How often a closing run looks whether its last roster has come."""
 
-Intended = tuple[Track, Call, Dial | HangUp]
-"""An intent, and the call that it is about: one that has ended meanwhile is left alone."""
-
 
 class Runner:
     """Conducts one shard of a run while its lease holds."""
@@ -83,16 +79,10 @@ class Runner:
         self.now = props.now
         self._p = props
         self._by_code = {(t.kind, t.code): t for t in props.tracks}
-        self._legs_made = len(props.legs)
         self._inbox: deque[News] = deque()
         self._bell = asyncio.Event()
         self._hint = True  # look at the command rows at once: an earlier owner may have left some
         self._orders_at = 0.0
-        self._wakes: list[tuple[datetime, int]] = []
-        self._ready: list[tuple[int, int, int]] = []
-        self._queued: set[int] = set()
-        self._by_id = {t.id: t for t in props.tracks}
-        self._shown: dict[int, dict[str, object]] = {}
         self._actions = Actions(
             props.run, props.bridge, props.rooms, props.desk, props.lease, props.terms.ring_s, self.put
         )
@@ -100,7 +90,12 @@ class Runner:
             props.run, props.bridge, props.tracks, props.rooms, props.ledger, self._actions,
             props.terms.redial, props.terms.sweep_s,
         )  # fmt: skip
-        self._held: list[Intended] = []
+        self._reconciler = Reconciler(
+            props.tracks, self._seen, props.ledger, props.lease, props.pace,
+            installation=props.installation, run_id=props.run.id or 0, legs_made=len(props.legs),
+            sweep_s=props.terms.sweep_s,
+        )  # fmt: skip
+        self._held: list[Intended] = []  # decided, but not written yet
         self._carried_out: set[int] = set()
 
     # --- the loop ------------------------------------------------------------------------
@@ -121,7 +116,7 @@ class Runner:
         rooms += [(r.bridge.name, r.room.number) for r in self._p.rooms.values() if r.bridge is not None]
         self._p.desk.listen(self.run.id or 0, self.put, rooms)
         try:
-            self._adopt(self.now())
+            self._adopt()
             while not self.is_over or self.ledger.has_news:
                 await self._pass()
                 if not self.is_over or self.ledger.has_news:
@@ -152,11 +147,7 @@ class Runner:
         moments = [self.terms.orders_s, (self._next_run_moment() - now).total_seconds()]
         if self.state in (RunState.CLOSING, RunState.LEFTOVER):
             moments.append(_LAST_LOOK_S)
-        if self._wakes:
-            moments.append((self._wakes[0][0] - now).total_seconds())
-        if self._ready:
-            moments.append(self._p.pace.wait_s(time.monotonic()))
-        return max(0.0, min(moments))
+        return max(0.0, min(*moments, self._reconciler.seconds_to_next(now)))
 
     def _next_run_moment(self) -> datetime:
         if self.state is RunState.DUE:
@@ -169,7 +160,8 @@ class Runner:
             self._seen.take(self._inbox.popleft(), now)
         await self._take_orders(now)
         self._move_run(now)
-        intents = self._reconcile(now)
+        intents = self._held
+        self._reconciler.decide(self._scene(now), now, intents)
         self._account(now)
         try:
             await self.ledger.commit()
@@ -177,7 +169,6 @@ class Runner:
             raise
         except Exception as error:  # the database is away: calls stay up, nothing is ordered, nothing is lost
             log.warning("ledger-waits", run=self.run.id, error=type(error).__name__)
-            self._held = intents
             return
         self._held = []
         for track, call, intent in intents:
@@ -301,8 +292,7 @@ class Runner:
     def _account(self, now: datetime) -> None:
         """Where the run stands after its participants were looked at."""
         if self.state in (RunState.CALLING, RunState.LIVE, RunState.DEGRADED):
-            missing = any(t.state not in (ParticipantState.IN, ParticipantState.STOPPED) for t in self.tracks)
-            if not missing:
+            if not self._reconciler.missing:
                 self._to(RunState.LIVE, now)
             elif self.state is RunState.LIVE or (self.state is RunState.CALLING and now >= self.run.starts_at):
                 self._to(RunState.DEGRADED, now)
@@ -341,13 +331,11 @@ class Runner:
             return False
         return now >= call.first_ordered_down_at + timedelta(seconds=3 * self.terms.sweep_s)
 
-    # --- reconcile -----------------------------------------------------------------------
-
-    def _scene(self) -> Scene:
+    def _scene(self, now: datetime) -> Scene:
         closing = self.state in (RunState.CLOSING, RunState.LEFTOVER) or self.is_over
         under_way = self.state in (RunState.CALLING, RunState.LIVE, RunState.DEGRADED)
         return Scene(
-            dialing=under_way and self._seen.has_looked and self.now() < self.run.ends_at,
+            dialing=under_way and self._seen.has_looked and now < self.run.ends_at,
             closing=closing,
             bridge_session=self._p.desk.is_up(self._p.bridge.name),
             roster_known=self._seen.view.known,
@@ -356,134 +344,6 @@ class Runner:
             ring_s=self.terms.ring_s,
             sweep_s=self.terms.sweep_s,
         )
-
-    def _reconcile(self, now: datetime) -> list[Intended]:
-        while self._wakes and self._wakes[0][0] <= now:
-            self._seen.dirty.add(heapq.heappop(self._wakes)[1])
-        scene = self._scene()
-        intents = self._held
-        dirty, self._seen.dirty = self._seen.dirty, set()
-        for track_id in dirty:
-            self._look_at(self._by_id[track_id], scene, now, intents)
-        self._dial_ready(scene, now, intents)
-        return intents
-
-    def _look_at(self, track: Track, scene: Scene, now: datetime, intents: list[Intended]) -> None:
-        decision = rule.decide(track, scene, now)
-        self._enter(track, decision.state, now)
-        match decision.intent:
-            case HangUp() as intent:
-                rule.coming_down(track, intent.why, now)
-                self.ledger.leg(intent.leg, state=LegState.CLEARING.value, coming_down=intent.why.value)
-                self._wake(track, now + timedelta(seconds=self.terms.sweep_s))
-                if track.call is not None:
-                    intents.append((track, track.call, intent))
-            case Dial() if track.id not in self._queued:
-                self._queued.add(track.id)
-                heapq.heappush(self._ready, (track.kind is not Kind.ROOM, track.priority, track.id))
-        if decision.wake_at is not None:
-            self._wake(track, decision.wake_at)
-        self._show(track, scene)
-
-    def _wake(self, track: Track, at: datetime) -> None:
-        heapq.heappush(self._wakes, (at, track.id))
-
-    def _dial_ready(self, scene: Scene, now: datetime, intents: list[Intended]) -> None:
-        """Dial those whose turn it is, links first, then by priority, at the bridge's pace."""
-        granted = self._p.pace.take(len(self._ready), time.monotonic())
-        while granted and self._ready:
-            track = self._by_id[heapq.heappop(self._ready)[2]]
-            self._queued.discard(track.id)
-            match rule.decide(track, scene, now).intent:
-                case Dial(rung=rung) as intent:
-                    granted -= 1
-                    intents.append((track, self._plan_leg(track, rung, now), intent))
-                    self._show(track, scene)
-
-    def _plan_leg(self, track: Track, rung: int, now: datetime) -> Call:
-        self._legs_made += 1
-        name = str(LegName(self._p.installation, self.run.id or 0, self._legs_made, self._p.lease.epoch))
-        call = rule.dialed(track, name, rung, now)
-        self._seen.expect(track, name)
-        self.ledger.new_leg(
-            {
-                "run_id": self.run.id,
-                "shard_id": self._p.lease.shard_id,
-                "participant_id": track.id,
-                "attempt": track.tries,
-                "rung": rung,
-                "way": call.way.value,
-                "endpoint": track.rungs[rung].endpoint,
-                "address": call.address,
-                "name": name,
-                "state": LegState.DIALING.value,
-                "planned_at": now,
-                "dialed_at": now,
-                "epoch": self._p.lease.epoch,
-                "cause": "", "side": "", "raw": "", "coming_down": "", "barred": False,
-            }
-        )  # fmt: skip
-        self.ledger.note(
-            "leg-dialed", now, track.code, name, way=call.way.value, address=call.address, attempt=track.tries
-        )
-        self._enter(track, ParticipantState.DIALING, now)
-        return call
-
-    def _enter(self, track: Track, state: ParticipantState, now: datetime) -> None:
-        if state is track.state:
-            return
-        was, track.state = track.state, advance_participant(track.state, state)
-        if state is ParticipantState.IN:
-            first = track.call is not None and track.call.admitted_at is None
-            rule.admitted(track, now)
-            if first and track.call is not None:
-                self.ledger.leg(track.call.name, admitted_at=track.call.admitted_at)
-                self.ledger.note("leg-admitted", now, track.code, track.call.name)
-            way = track.call.way.value if track.call else Way.BY_HAND.value
-            self.ledger.note("site-in", now, track.code, track.call.name if track.call else "", way=way)
-        elif was is ParticipantState.IN:
-            track.in_since = None
-            self.ledger.note("site-out", now, track.code, cause=track.last.cause.value if track.last else "")
-        if state is ParticipantState.ABSENT:
-            self.ledger.note("site-absent", now, track.code, cause=track.last.cause.value if track.last else "")
-
-    def _show(self, track: Track, scene: Scene) -> None:
-        """Put what the board shows of a participant into its row, when it changed."""
-        call, last = track.call, track.last
-        if track.state is ParticipantState.IN:
-            cause, side, raw = "", "", ""
-        elif last is not None:
-            cause, side, raw = last.cause.value, last.side.value, last.raw[:500]
-        elif call is None and self._seen.trouble and not scene.bridge_session:
-            cause, side, raw = ClearCause.UNREACHABLE.value, Side.BRIDGE.value, self._seen.trouble[:500]
-        else:
-            cause, side, raw = "", "", ""
-        shown: dict[str, object] = {
-            "state": track.state.value,
-            "seen_by_endpoint": rule.endpoint_evidence(track),
-            "seen_by_bridge": rule.bridge_evidence(track, scene),
-            "muted": track.member.muted if track.member else None,
-            "attempts": track.tries,
-            "redials": track.redials,
-            "cause": cause,
-            "side": side,
-            "raw": raw,
-            "in_since": track.in_since,
-            "next_try_at": track.pending.at if track.pending and call is None else None,
-            "stopped_why": track.stopped,
-        }
-        if call is not None:
-            shown["way"], shown["address"] = call.way.value, call.address
-        elif track.by_hand is not None:
-            shown["way"], shown["address"] = Way.BY_HAND.value, track.by_hand.caller
-        before = self._shown.setdefault(track.id, {})
-        changed = {key: value for key, value in shown.items() if key not in before or before[key] != value}
-        if changed:
-            before.update(changed)
-            self.ledger.participant(track.id, changed)
-
-    def _touch_all(self) -> None:
-        self._seen.dirty.update(self._by_id)
 
     # --- act -----------------------------------------------------------------------------
 
@@ -496,12 +356,13 @@ class Runner:
 
     # --- take over -----------------------------------------------------------------------
 
-    def _adopt(self, now: datetime) -> None:
+    def _adopt(self) -> None:
         """Pick up the calls that an earlier process, or an earlier owner, left."""
+        by_id = {track.id: track for track in self.tracks}
         for leg in self._p.legs:
             if leg.state == LegState.CLEARED.value:
                 continue
-            track = self._by_id[leg.participant_id]
+            track = by_id[leg.participant_id]
             if track.call is None:
                 continue
             self._seen.expect(track, leg.name)
