@@ -1,0 +1,111 @@
+"""The table of third-party call control: what must hold however things come (RFC 3725)."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.sip.third_party import ENDS, HALF, TABLE, WHOLE, Came, Do, Step, step
+
+_CAME = st.lists(st.sampled_from(list(Came)), max_size=30)
+
+
+def walk(start: Step, *came: Came) -> tuple[Step, list[Do]]:
+    at, done = start, []
+    for event in came:
+        at, actions = step(at, event)
+        done += actions
+    return at, done
+
+
+def test_flow_one() -> None:
+    assert walk(Step.CALLING, Came.NEAR_ANSWERED, Came.FAR_ANSWERED, Came.STORED) == (
+        Step.UP,
+        [Do.OFFER_TO_FAR, Do.STORE, Do.ACK_FAR, Do.ANSWER_NEAR, Do.TELL_UP],
+    )
+
+
+def test_flow_three() -> None:
+    came = (Came.NEAR_ANSWERED, Came.STORED, Came.FAR_ANSWERED, Came.NEAR_AGREED_OTHERWISE, Came.STORED)
+    assert walk(Step.CALLING_HELD, *came) == (
+        Step.UP,
+        [Do.STORE, Do.HOLD_NEAR, Do.ASK_FAR, Do.REOFFER_TO_NEAR, Do.STORE, Do.ANSWER_FAR, Do.ACK_NEAR, Do.TELL_UP],
+    )
+
+
+def test_a_far_side_that_rings_long() -> None:
+    came = (Came.NEAR_ANSWERED, Came.PATIENCE_OVER, Came.STORED, Came.FAR_ANSWERED, Came.STORED)
+    parked = [Do.OFFER_TO_FAR, Do.STORE, Do.HOLD_NEAR, Do.STORE, Do.ACK_FAR, Do.REOFFER_TO_NEAR]
+    assert walk(Step.CALLING, *came, Came.NEAR_AGREED, Came.STORED) == (
+        Step.UP,
+        [*parked, Do.STORE, Do.ACK_NEAR, Do.TELL_UP],
+    )
+    assert walk(Step.CALLING, *came, Came.NEAR_AGREED_OTHERWISE, Came.FAR_AGREED, Came.STORED) == (
+        Step.UP,
+        [*parked, Do.ACK_NEAR, Do.REOFFER_TO_FAR, Do.STORE, Do.ACK_FAR, Do.TELL_UP],
+    )
+
+
+def test_the_far_side_answers_while_the_near_half_is_being_stored() -> None:
+    came = (Came.NEAR_ANSWERED, Came.PATIENCE_OVER, Came.FAR_ANSWERED, Came.STORED)
+    assert walk(Step.CALLING, *came)[0] is Step.UP
+
+
+def test_every_state_is_reached_and_every_state_can_be_left_for_down() -> None:
+    reached = {Step.CALLING, Step.CALLING_HELD}
+    while True:
+        more = {step(at, came)[0] for at in reached for came in Came} - reached
+        if not more:
+            break
+        reached |= more
+    assert reached == set(Step)
+    for at in set(Step) - {Step.DOWN}:
+        assert step(at, Came.OVER) == (Step.DOWN, (Do.LEAVE,))
+
+
+def test_nothing_is_acknowledged_that_a_later_process_would_not_know_of() -> None:
+    acks = {Do.ACK_FAR, Do.ANSWER_NEAR, Do.ANSWER_FAR, Do.HOLD_NEAR}
+    for (at, came), (_, actions) in TABLE.items():
+        if acks & set(actions):
+            assert came is Came.STORED, at
+    for at in HALF | WHOLE:
+        assert (at, Came.STORED) in TABLE
+    for at in WHOLE:
+        after, actions = TABLE[at, Came.STORED]
+        assert after is Step.UP
+        assert actions[-1] is Do.TELL_UP
+
+
+@given(st.sampled_from([Step.CALLING, Step.CALLING_HELD]), _CAME)
+def test_whatever_comes_it_is_told_up_once_and_ended_once(start: Step, came: list[Came]) -> None:
+    at, ups, leaves = start, 0, 0
+    for event in came:
+        before = at
+        at, actions = step(at, event)
+        ups += actions.count(Do.TELL_UP)
+        leaves += actions.count(Do.LEAVE)
+        assert (Do.LEAVE in actions) == (at is Step.DOWN and before is not Step.DOWN)
+        if before is Step.DOWN:
+            assert at is Step.DOWN
+            assert set(actions) <= {Do.NOT_NOW}
+    assert ups <= 1
+    assert leaves == (at is Step.DOWN)
+
+
+@given(st.sampled_from([Step.CALLING, Step.CALLING_HELD]), _CAME)
+def test_every_wish_gets_its_answer(start: Step, came: list[Came]) -> None:
+    at, waiting = start, False
+    for event in came:
+        if event in (Came.NEAR_WISHES, Came.FAR_WISHES) and waiting:
+            continue  # the pair refuses a second one itself
+        before = at
+        at, actions = step(at, event)
+        if event in (Came.NEAR_WISHES, Came.FAR_WISHES):
+            waiting = True
+        if {Do.GRANT, Do.DENY, Do.NOT_NOW, Do.LEAVE} & set(actions):
+            waiting = False
+        assert waiting == (at in (Step.NEAR_CHANGES, Step.FAR_CHANGES)), (before, event)
+
+
+def test_a_refused_wish_does_not_end_the_pair() -> None:
+    assert Came.FAR_DISAGREED in ENDS
+    assert walk(Step.UP, Came.NEAR_WISHES, Came.FAR_DISAGREED) == (Step.UP, [Do.WISH_TO_FAR, Do.DENY])
+    assert walk(Step.UP, Came.FAR_WISHES, Came.NEAR_WISHES) == (Step.FAR_CHANGES, [Do.WISH_TO_NEAR, Do.NOT_NOW])
