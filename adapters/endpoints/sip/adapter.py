@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.capabilities import Capability
 from adapters.endpoints.sip.grammar import DIGITS, DTMF_RELAY, meaning, relay
-from adapters.endpoints.sip.profile import PROFILE
+from adapters.endpoints.sip.profile import PROFILE, Profile
 from adapters.errors import NotSupported, OutcomeUnknown, Rejected
 from adapters.events import LegCleared, LegConnected, LegRinging
 from adapters.sip.exchange import Identity
@@ -41,7 +41,7 @@ class SipEndpoint:
     family = "sip"
     capabilities = frozenset({Capability.DIAL, Capability.ADOPT, Capability.SIP, Capability.DTMF, Capability.VIDEO})
 
-    def __init__(self, control: Control, surroundings: "Surroundings") -> None:
+    def __init__(self, control: Control, surroundings: "Surroundings", profile: Profile = PROFILE) -> None:
         if not control.addresses or not control.addresses[0].is_sip:
             raise Rejected(control.name, "open", "has no SIP address; expected like sip:room@192.0.2.10:5060")
         self._name = control.name
@@ -52,6 +52,7 @@ class SipEndpoint:
         self._flow_three = flow == "III"
         self._credentials = (control.username, control.secret) if control.username else None
         self._s = surroundings
+        self._profile = profile
         self._legs: dict[str, _Leg] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -160,7 +161,7 @@ class _Leg(PairListener):
         self._digits_delay_s = options.digits_delay_s
         self.is_let_go = False
         self.is_unknown = False  # taken up from its memory, and nobody has answered yet
-        self.pair = Pair(endpoint._s.sip, self, endpoint._run)
+        self.pair = Pair(endpoint._s.sip, self, endpoint._run, endpoint._profile.patience)
 
     @property
     def state(self) -> LegState:
@@ -186,11 +187,11 @@ class _Leg(PairListener):
         if not self._digits or far is None or self.pair.state is not PairState.UP:
             return
         digit, self._digits = self._digits[0], self._digits[1:]
-        far.inform(DTMF_RELAY, relay(digit, PROFILE.digit_length_ms), self._pressed)
+        far.inform(DTMF_RELAY, relay(digit, self._endpoint._profile.digit_length_ms), self._pressed)
 
     def _pressed(self, response: Response | None) -> None:
         if response is not None and response.status < 300:
-            self._endpoint._s.sip.later(PROFILE.digit_pace_s, self._press)
+            self._endpoint._s.sip.later(self._endpoint._profile.digit_pace_s, self._press)
             return
         # a PIN with a hole in it is a wrong PIN: the room hangs up, and that is told
         why = f"{response.status} {response.reason}" if response is not None else "no answer"

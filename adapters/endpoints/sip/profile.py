@@ -1,6 +1,8 @@
 """Pace and figures of the family, as data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from adapters.sip.pair import Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,7 +11,7 @@ class Profile:
 
     digit_pace_s: float = 0.25  # one INFO after another: Asterisk took digits so (measured)
     digit_length_ms: int = 160
-    verb_limit_s: float = 10.0
+    patience: Patience = field(default_factory=Patience)
 
 
 PROFILE = Profile()
