@@ -20,6 +20,8 @@ from orchestrator.store.journal import JournalBell, JournalEntry, since
 
 _POLL_S = 1.0
 _PACE_S = 0.2  # at most five pictures a second, however fast the journal grows
+_SHARE = 4  # a large board is read at most a fifth of the time: the loop has calls to conduct
+_AT_ONCE = 40  # pieces rendered before others have their turn
 _LINGER_S = 15.0  # between a page and its stream
 _LOG_KEPT = 40
 _BATCH = 500
@@ -70,12 +72,15 @@ class Feed:
 
     async def keep_fresh(self) -> None:
         """Follow the journal until the run is over."""
+        loop, rest_s = asyncio.get_running_loop(), _PACE_S
         try:
             while not self.board["over"]:
                 rung = asyncio.create_task(self._bell.wait(self.run_id, _POLL_S))
                 try:
-                    await asyncio.sleep(_PACE_S)  # the bell is listened to meanwhile
+                    await asyncio.sleep(rest_s)  # the bell is listened to meanwhile
+                    began = loop.time()
                     await self.refresh()
+                    rest_s = max(_PACE_S, _SHARE * (loop.time() - began))
                     if not self.board["over"]:
                         await rung
                 finally:
@@ -99,6 +104,14 @@ class Feed:
         line = part("pieces.html", "log_line", language)
         zone = self.board["time_zone"]
         return [str(line(entry, zone)) for version, entry in self.log if version > above]
+
+    async def warm(self, language: str) -> None:
+        """Have every piece rendered that is not yet, a few at a time, so that the loop goes on."""
+        for number, key in enumerate(list(self._pieces)):
+            if key != "links":
+                self.html(language, key)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def update(self, language: str, above: int) -> str:
         """What a page at version `above` must take over, as JSON."""
@@ -147,6 +160,7 @@ class Feeds:
             while True:
                 changed = feed.changed  # before looking: what comes in between wakes us
                 if feed.version > above:
+                    await feed.warm(language)
                     version = feed.version
                     yield version, feed.update(language, above)
                     above = version

@@ -167,6 +167,7 @@ def _routes(console: Console) -> APIRouter:
         feed = await console.feeds.of(run_id)
         if feed is None:
             return _no_run(console, request, run_id)
+        await feed.warm(_language(console, request))
         pieces = _pieces(feed, _language(console, request))
         version = f"{feed.name}.{feed.version}"
         return page(request, "board.html", run=feed.board, pieces=pieces, version=version, said=said)
