@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -205,3 +206,23 @@ def test_a_secret_under_a_lost_key_is_reported_at_the_start(tmp_path: Path) -> N
     [reported] = [event for event in events if event["event"] == "secret-unreadable"]
     assert reported["device"] == "tinh"
     assert "another key" in reported["reason"]
+
+
+def test_an_installed_package_brings_its_revisions_and_words(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, capture_output=True
+    )
+    assert built.returncode == 0, built.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    site = tmp_path / "site-packages"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    started = subprocess.run(
+        [sys.executable, "-m", "api.cli", "export"],
+        capture_output=True,
+        env=environment(tmp_path / "data") | {"PYTHONPATH": str(site)},
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert (started.returncode, started.stdout) == (0, ",".join(COLUMNS).encode() + b"\r\n"), started.stderr
+    assert (site / "api" / "locale" / "vi.po").exists()
