@@ -57,7 +57,10 @@ async def conducting(
     """
     desk = Desk(keys, clock.now)
     agent = SipAgent(settings.sip_host, settings.sip_port, now=clock.now, credentials=desk.login)
-    conductor = Conductor(database, clock, desk, bell, terms=terms or settings.terms, pace_off=settings.pace_off)
+    conductor = Conductor(
+        database, clock, desk, bell,
+        terms=terms or settings.terms, lease_terms=settings.lease_terms, pace_off=settings.pace_off,
+    )  # fmt: skip
     try:
         await agent.start()
     except OSError:

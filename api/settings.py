@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.lease import LeaseTerms
 from orchestrator.limits import time_zones
 from orchestrator.rules.redial import RedialRules
 from orchestrator.runner import RunTerms
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     redial_steady_s: float = Field(default=300, ge=1, le=86400)  # and between all later ones
     redial_after_drop_s: tuple[float, ...] = (3, 10, 30)
     redial_after_hang_up_s: float = Field(default=30, ge=1, le=86400)
+    lease_ttl_s: float = Field(default=9, ge=1, le=600)  # silent for so long, a process loses its runs to another
     pace_off: bool = False  # no limit to set-ups a second, whatever the bridges say
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"  # auto: console at a terminal
@@ -80,6 +82,11 @@ class Settings(BaseSettings):
             after_hang_up_s=self.redial_after_hang_up_s,
         )
         return RunTerms(redial, self.ring_s, self.grace_s, self.settle_s, self.admission_s, roster_s=self.roster_s)
+
+    @property
+    def lease_terms(self) -> LeaseTerms:
+        """How long a process may conduct a run without renewing its lease."""
+        return LeaseTerms(self.lease_ttl_s, renew_s=self.lease_ttl_s / 4, margin_s=self.lease_ttl_s / 6)
 
     @property
     def key_file(self) -> Path:
