@@ -43,7 +43,7 @@ FAR_SDP = (
 async def until(told: Callable[[], object], patience_s: float = PATIENT_S) -> None:
     """Wait for something that no event tells, looking at every turn of the clock."""
     async with asyncio.timeout(patience_s):
-        while not told():
+        while not told():  # noqa: ASYNC110 - what devices and agents hold tells of no event
             await asyncio.sleep(0.005)
 
 
