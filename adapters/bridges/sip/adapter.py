@@ -30,9 +30,13 @@ class SipBridge:
         ports = control.settings.get("ports")
         self._ports = ports if isinstance(ports, int) else None
         try:
-            self.expect("0")
-        except (ValueError, LookupError) as wrong:
+            address = self.expect("0")
+        except ValueError as wrong:
             raise Rejected(self._name, "open", f"conference_address: {wrong}") from None
+        if "{" in address.user or "{" in address.host:
+            raise Rejected(self._name, "open", f"conference_address: {address}: only {{number}} may stand in braces")
+        if not address.is_sip:
+            raise Rejected(self._name, "open", f"conference_address: {address} is no sip: address")
 
     async def open(self) -> Identity:
         """Nothing to open; the bridge reveals nothing."""
@@ -46,7 +50,7 @@ class SipBridge:
         return Ports(self._ports, None)
 
     def expect(self, conference: str) -> Address:
-        return Address.parse(self._pattern.format(number=conference))
+        return Address.parse(self._pattern.replace("{number}", conference))
 
     async def open_conference(self, spec: ConferenceSpec) -> None:
         """Nothing to do: a conference is there when somebody dials it."""

@@ -1,0 +1,1 @@
+"""Every endpoint family keeps these promises; each family brings its rig."""
