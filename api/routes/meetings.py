@@ -1,6 +1,7 @@
 """Meetings: what people book."""
 
-from datetime import datetime, timedelta
+import asyncio
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -20,7 +21,7 @@ from api.schemas.meetings import (
 )
 from api.schemas.page import Page
 from api.schemas.values import LARGEST_ID, IdInPath, Limit
-from api.services import LanguageHere, ServicesHere
+from api.services import LanguageHere, Services, ServicesHere
 from api.words import msgid, say
 from orchestrator.agenda import check_times, clashes_of, meetings_in, slots
 from orchestrator.refusal import NotThere, Unfit
@@ -60,17 +61,17 @@ async def book_meeting(
     fields["lead_min"] = services.settings.lead_min if new.lead_min is None else new.lead_min
     now = services.now()
     meeting = Meeting(**fields, bridge_id=0, all_sites=new.sites == "all", created_at=now)
-    check_times(meeting, now)
+    await asyncio.to_thread(check_times, meeting, now)  # a dense rule takes its time
     async with services.database.write() as session:
         await turn(session)
         meeting.bridge_id = await _bridge_id(session, new.bridge)
         site_ids, room_ids = await _site_ids(session, new.sites), await _room_ids(session, new.links)
         _somebody(meeting, site_ids, room_ids)
         await meetings.book(session, meeting, site_ids, room_ids)
-        booked = await _booked(session, meeting, now, language)
-    await services.meeting_changed(booked.id)
-    created(request, response, "read_meeting", meeting_id=booked.id)
-    return booked
+    meeting_id = int(meeting.id or 0)
+    await services.meeting_changed(meeting_id)
+    created(request, response, "read_meeting", meeting_id=meeting_id)
+    return await _booked(services, meeting_id, language)
 
 
 @router.get("/meetings/{meeting_id}")
@@ -96,7 +97,7 @@ async def change_meeting(
         for column, value in changes.items():
             setattr(meeting, column, value)
         if changes.keys() & {"start", "time_zone", "duration_min", "recurrence", "exdates"}:
-            check_times(meeting, now)
+            await asyncio.to_thread(check_times, meeting, now, since=meeting.created_at)
         await session.flush()
         if sites is not None:
             meeting.all_sites = sites == "all"
@@ -105,9 +106,8 @@ async def change_meeting(
             await meetings.link(session, meeting, await _room_ids(session, links))
         booking = await meetings.booking(session, meeting_id)
         _somebody(meeting, booking.sites or (), booking.links)
-        booked = await _booked(session, meeting, now, language)
     await services.meeting_changed(meeting_id)
-    return booked
+    return await _booked(services, meeting_id, language)
 
 
 @router.delete("/meetings/{meeting_id}", status_code=HTTP_204_NO_CONTENT)
@@ -188,9 +188,11 @@ def _fields(booking: Booking) -> dict[str, Any]:
     }
 
 
-async def _booked(session: AsyncSession, meeting: Meeting, now: datetime, language: str) -> MeetingBooked:
-    clashes = await clashes_of(session, meeting, now)
-    booking = await meetings.booking(session, int(meeting.id or 0))
+async def _booked(services: Services, meeting_id: int, language: str) -> MeetingBooked:
+    """The meeting as it stands, and its clashes: looked for after the commit, so that nobody waits for them."""
+    async with services.database.read() as session:
+        booking = await meetings.booking(session, meeting_id)
+        clashes = await clashes_of(session, booking.meeting, services.now())
     return MeetingBooked(**_fields(booking), warnings=[_clash(clash, language) for clash in clashes])
 
 

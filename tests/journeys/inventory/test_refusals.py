@@ -82,6 +82,9 @@ MEETINGS = [
     ({"start": "2026-12-01 08:00"}, "/start"),
     ({"start": "2026-12-01T08:00Z"}, "/start"),
     ({"start": "2026-11-29T08:00", "recurrence": None}, "/start"),  # over already
+    ({"start": "2025-11-28T08:00"}, "/start"),  # each look at the dates would begin there
+    ({"start": "2026-11-01T08:00", "recurrence": "FREQ=WEEKLY;UNTIL=20261129"}, "/start"),  # no date is left
+    ({"start": "2026-11-01T08:00", "recurrence": "FREQ=DAILY;COUNT=3"}, "/start"),
     ({"start": "2027-03-28T02:30", "time_zone": "Europe/Berlin", "recurrence": None}, "/start"),  # left out by DST
     ({"exdates": ["2026-12-07", "never"]}, "/exdates/1"),
     ({"recurrence": None, "exdates": ["2026-12-07"]}, "/exdates"),  # nothing left
