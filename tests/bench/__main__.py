@@ -8,12 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from tests.bench import dialing
+from tests.bench import alarm, dialing, memory, pair, parser, restart
 from tests.bench.figure import Figure, WorkWrong
 from tests.bench.place import say
 
 BENCHES: dict[str, Callable[[bool], Iterator[Figure]]] = {
     "dialing": dialing.measure,
+    "memory": memory.measure,
+    "alarm": alarm.measure,
+    "restart": restart.measure,
+    "pair": pair.measure,
+    "parser": parser.measure,
 }
 
 
@@ -22,11 +27,11 @@ def _first_line(measure: Callable[[bool], Iterator[Figure]]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", action="append", choices=list(BENCHES), help="this one; may be repeated")
-    parser.add_argument("--list", action="store_true", help="which there are")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and shorter ones, for a rough look")
-    arguments = parser.parse_args()
+    words = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    words.add_argument("--only", action="append", choices=list(BENCHES), help="this one; may be repeated")
+    words.add_argument("--list", action="store_true", help="which there are")
+    words.add_argument("--quick", action="store_true", help="fewer rounds and shorter ones, for a rough look")
+    arguments = words.parse_args()
     if arguments.list:
         for name, measure in BENCHES.items():
             print(f"{name:10} {_first_line(measure)}")

@@ -40,6 +40,7 @@ def _round(sites: int, way: str) -> tuple[float, int, float]:
         took, cpu_s = at - due_at.timestamp(), service.cpu_s - cpu_s
         peak = _check(service, sites, way)
         province.need_each_rung_once(sites, f"{sites} by {way}")
+        service.need_peace()
         say(f"{sites} by {way}: all in after {took:.2f} s, {cpu_s:.2f} s of processor")
         return took, peak, cpu_s
 

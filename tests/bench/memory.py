@@ -52,5 +52,6 @@ def _resident(way: str) -> tuple[int, int, int]:
         live = service.rss
         need(service.record.sites_in() == SITES, "sites fell out again")
         province.need_each_rung_once(SITES, f"{SITES} by {way}")
+        service.need_peace()
         say(f"{SITES} legs by {way}: {idle / 2**20:.1f} -> {claimed / 2**20:.1f} -> {live / 2**20:.1f} MiB")
         return idle, claimed, live

@@ -57,6 +57,7 @@ def _killed(way: str, runs: int) -> tuple[float, float, float, float]:
         say(f"reconciled {whole:.2f} s after its start, {whole - listening:.2f} s after it listened")
         province.need_each_rung_once(legs, "after the restart")
         need(service.record.one("SELECT count(*) FROM leg") == legs, "new legs were made")
+        service.need_peace()
         return whole, listening, cpu_s, empty_s
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -28,6 +29,7 @@ HOST = "127.0.0.1"
 SIP_HOST = "127.0.40.1"
 LEAD_MIN = 5
 UP_S = 60.0
+_LOUD = re.compile(r'"level": "(error|critical)"|"event": "(lease-lost|run-let-go|run-stumbled|ledger-waits)"')
 
 
 class Service:
@@ -36,7 +38,8 @@ class Service:
     def __init__(self, **settings: object) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="diemcau-bench-"))
         self.log = self.folder / "serve.log"
-        self.record = Record(self.folder / "diemcau.sqlite3")
+        self.database = self.folder / "diemcau.sqlite3"
+        self.record = Record(self.database)
         self._port = free_port(HOST)
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -128,9 +131,11 @@ class Service:
         assert self._process is not None
         return self._process.pid
 
-    def troubles(self) -> list[str]:
-        """What it logged as an error."""
-        return [line for line in self.log.read_text(errors="replace").splitlines() if '"level": "error"' in line]
+    def need_peace(self) -> None:
+        """It logged no error, and let go of nothing it conducts. Raises WorkWrong."""
+        for line in self.log.read_text(errors="replace").splitlines():
+            trouble = _LOUD.search(line)
+            need(trouble is None, f"the service logged {line[:500]}")
 
     def __enter__(self) -> "Service":
         return self

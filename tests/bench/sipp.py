@@ -1,0 +1,75 @@
+"""SIPp on loopback: the called party of the pair bench, and the measure that it is held against."""
+
+import os
+import resource
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from tests.bench.figure import need
+from tests.bench.place import free_port
+
+CALLED_HOST, CALLING_HOST = "127.0.30.1", "127.0.30.3"
+_BUFFER = "4194304"
+_SIPP = ("sipp", "-nostdin", "-buff_size", _BUFFER)
+_CALLS_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many dialogs went up and down, in which time, for how many seconds of processor."""
+
+    dialogs: int
+    wall_s: float
+    cpu_s: float
+
+    @property
+    def per_s(self) -> float:
+        return self.dialogs / self.wall_s
+
+    @property
+    def per_cpu_s(self) -> float:
+        return self.dialogs / self.cpu_s
+
+
+class Called:
+    """SIPp's own UAS scenario: rings, answers with its SDP, waits for the BYE."""
+
+    def __init__(self) -> None:
+        self.port = free_port(CALLED_HOST)
+        self._process = subprocess.Popen(
+            [*_SIPP, "-sn", "uas", "-aa", "-i", CALLED_HOST, "-p", str(self.port)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tempfile.gettempdir(),
+        )  # fmt: skip
+        end = time.monotonic() + 10
+        while not self._is_bound():
+            need(self._process.poll() is None and time.monotonic() < end, "SIPp's UAS did not come up")
+            time.sleep(0.02)
+
+    def _is_bound(self) -> bool:
+        """Whether its port stands in the kernel's table of UDP sockets (proc(5), /proc/net/udp)."""
+        return any(f":{self.port:04X} " in line for line in Path("/proc/net/udp").read_text().splitlines())
+
+    def measure(self, users: int, dialogs: int) -> Rate:
+        """So many callers of SIPp's UAC scenario, each at its next call at once. Raises WorkWrong for a lost call."""
+        environment = {**os.environ, "TERM": "dumb"}
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        calling = subprocess.run(
+            [*_SIPP, "-sn", "uac", f"{CALLED_HOST}:{self.port}", "-i", CALLING_HOST,
+             "-users", str(users), "-m", str(dialogs), "-timeout", str(_CALLS_S)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd=tempfile.gettempdir(),
+        )  # fmt: skip
+        wall_s, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        need(calling.returncode == 0, f"SIPp's UAC lost calls (status {calling.returncode})")
+        cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Rate(dialogs, wall_s, cpu_s)
+
+    def __enter__(self) -> "Called":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.wait()
