@@ -141,7 +141,10 @@ class Message:
         out = [self.start_line()]
         for key, values in self.headers.items():
             name = _SPELLING.get(key) or key.title()
-            out.extend([f"{name}: {value}" for value in values])
+            if len(values) == 1:
+                out.append(f"{name}: {values[0]}")
+            else:
+                out.extend([f"{name}: {value}" for value in values])
         out.append(f"Content-Length: {len(self.body)}\r\n\r\n")
         return "\r\n".join(out).encode("utf-8", "surrogateescape") + self.body
 
@@ -339,6 +342,8 @@ def tag_of(value: str) -> str:
 
 def uri_of(value: str) -> str:
     """The URI of a name-addr or addr-spec value (From, To, Contact, Route)."""
+    if value.endswith(">"):  # no parameters behind it: the last bracket opens the URI
+        return value[value.rfind("<") + 1 : -1].strip()
     value = _without_quoted(value)
     start = value.find("<")
     if start >= 0:
