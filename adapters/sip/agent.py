@@ -541,6 +541,7 @@ class SipAgent:
                     elif isinstance(action, Deliver):
                         if action.client.user is not None:
                             self._guarded(partial(action.client.user.response, action.response))
+                            action.client.lighten()
                     elif isinstance(action.transaction, Server):
                         if action.transaction.user is not None:
                             self._guarded(action.transaction.user.no_ack)

@@ -234,12 +234,13 @@ class Call:
             return
         why = self._invitation.why if self._invitation else ""
         self._finish()
+        listener, self.listener = self.listener, _NOBODY
         if response is not None:
-            self.listener.refused(self, response.status, response.reason, response)
+            listener.refused(self, response.status, response.reason, response)
         elif self._cancelled:
-            self.listener.refused(self, 487, "Request Terminated", None)
+            listener.refused(self, 487, "Request Terminated", None)
         else:
-            self.listener.refused(self, 408, why, None)
+            listener.refused(self, 408, why, None)
 
     def ack(self, sdp: bytes = b"") -> None:
         """Acknowledge the 2xx to our INVITE or re-INVITE, with an answer when it had an offer."""
@@ -253,6 +254,7 @@ class Call:
             # the ACK carries what its INVITE was accepted with (section 22.1)
             signed = {name: values for name, values in invite.headers.items() if name in _SIGNATURES}
             self._ack_signed = signed or None
+            invite.headers.clear()  # nothing more is read of it
         if self.state is CallState.ANSWERED:
             self.state = CallState.CONFIRMED
         self._invitation = None
@@ -547,7 +549,8 @@ class Call:
         if self.state is CallState.ENDED:
             return
         self._finish()
-        self.listener.ended(self, ending, request)
+        listener, self.listener = self.listener, _NOBODY
+        listener.ended(self, ending, request)
 
     def _finish(self) -> None:
         self.state = CallState.ENDED
@@ -600,6 +603,10 @@ class _Silence(CallListener):
 
     def offered(self, call: Call, offer: Offer) -> None:
         pass
+
+
+_NOBODY = CallListener()
+"""Who listens to a call that is over: its owner and it refer to one another no longer."""
 
 
 class _Reinvitation(_Invitation):

@@ -54,6 +54,14 @@ class Identity:
         return Identity(f"{self.call_id}.again", self.tag, f"{self.branch}again")
 
 
+def _nothing(response: Response | None) -> None:
+    return
+
+
+def _no_more(branch: str) -> Request:
+    raise RuntimeError("this request has had its final response")
+
+
 class Exchange:
     """One request of ours and its final response, digest and another transport included."""
 
@@ -174,7 +182,10 @@ class Exchange:
         self._finish(None)
 
     def _finish(self, response: Response | None) -> None:
-        self._done(response)
+        # what was to be built and told refers back to us: let go, or only the collector finds it
+        done, self._done = self._done, _nothing
+        self._build = _no_more
+        done(response)
 
     @property
     def keys(self) -> Keyring | None:

@@ -230,7 +230,8 @@ class Pair(CallListener):
         if not self._told and self.verdict is not None:
             self._told = True
             self._set_alarm(None)
-            self._listener.over(self, self.verdict)
+            listener, self._listener = self._listener, _NOBODY
+            listener.over(self, self.verdict)
 
     # -- what calls tell --------------------------------------------------------------
 
@@ -589,6 +590,7 @@ _ORDERED = Verdict(Party.OURS)
 """Hung up by order: told when both sides have been heard, or have been asked long enough."""
 _NOT_PASSED_ON = (401, 407, 408, 481)
 """Concern one dialog only: to the side that wishes they would say that its own call is gone."""
+_NOBODY = PairListener()
 _OUR_SESSION = 1
 _LIMIT_S = 32.0
 """64*T1: so long does a peer repeat a 2xx."""

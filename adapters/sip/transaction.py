@@ -123,6 +123,12 @@ class Client(Timed):
             self._deadline = at
             self._layer.wheel.arm(self, at)
 
+    def lighten(self) -> None:
+        """Its final response was told, and it only waits for repetitions: let go of what is read no more."""
+        if self.state >= COMPLETED:
+            self.user = None
+            self.request.headers.clear()
+
     def receive(self, response: Response) -> None:
         layer, status = self._layer, response.status
         timing = layer.timing
