@@ -146,6 +146,7 @@ class Conductor:
         self.alarm.stop()
         for task in self._side_tasks:
             task.cancel()
+        await self._dispatcher.close()
         supervisors = list(self._supervisors.values())
         for task in supervisors:
             task.cancel()

@@ -8,12 +8,22 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_CLOSE_S = 2.0
+
 
 class Dispatcher(Protocol):
     """Offers a shard to whoever may conduct it."""
 
     async def offer(self, shard_id: str) -> None:
         """Have the shard conducted soon, by this process or another. Offering twice is fine."""
+        ...
+
+    async def close(self) -> None:
+        """Conduct no more shards here. Safe to repeat."""
         ...
 
 
@@ -30,19 +40,33 @@ class CommandBus(Protocol):
 
 
 class LocalDispatcher:
-    """Offers shards to this process alone."""
+    """Offers shards to this process alone; a shard has one ticket at a time."""
 
     def __init__(self, take: Callable[[str], Awaitable[None]]) -> None:
         self._take = take
-        self._tickets: set[asyncio.Task[None]] = set()
+        self._tickets: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
 
     async def offer(self, shard_id: str) -> None:
-        ticket = asyncio.ensure_future(self._run(shard_id))
-        self._tickets.add(ticket)
-        ticket.add_done_callback(self._tickets.discard)
+        if self._closed or shard_id in self._tickets:
+            return
+        ticket = self._tickets[shard_id] = asyncio.create_task(self._run(shard_id))
+        ticket.add_done_callback(lambda _: self._tickets.pop(shard_id, None))
 
     async def _run(self, shard_id: str) -> None:
-        await self._take(shard_id)
+        try:
+            await self._take(shard_id)
+        except Exception as error:  # the shard stays open in its row, and is offered again
+            log.warning("ticket-waits", shard=shard_id, error=type(error).__name__)
+
+    async def close(self) -> None:
+        """Take no more offers; return when no ticket is under way, so that nothing is begun afterwards."""
+        self._closed = True
+        tickets = list(self._tickets.values())
+        if tickets:
+            _, late = await asyncio.wait(tickets, timeout=_CLOSE_S)
+            for ticket in late:  # it waits for a database that does not answer
+                ticket.cancel()
 
 
 class LocalBus:

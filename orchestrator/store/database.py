@@ -15,6 +15,8 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _SQLITE_BUSY_MS = 15_000
+_POSTGRES_IDLE_MS = 10_000
+"""A process that stands still inside a transaction loses it after so long, and with it the rows it held."""
 
 # Constraints have the same names in every database, so that a later revision can change them.
 SQLModel.metadata.naming_convention = {
@@ -79,6 +81,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        else:
+            event.listen(self.engine.sync_engine, "connect", _prepare_postgres)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -123,6 +127,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     for pragma in (f"busy_timeout={_SQLITE_BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {_POSTGRES_IDLE_MS}")
+    cursor.close()
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:
