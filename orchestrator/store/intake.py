@@ -21,7 +21,8 @@ from orchestrator.store.inventory import (
     endpoint_sites,
     forget_addresses,
     id_of,
-    ids_by_name,
+    ids_of_endpoints,
+    ids_of_sites,
     sites_by_codes,
     sites_with_endpoints,
 )
@@ -112,7 +113,7 @@ async def _apply(session: AsyncSession, sheet: Sheet, there: Mapping[str, SiteEn
     await _insert(session, Site, [_values(row, ("code", *_SITE_COLUMNS)) | {"time_zone": time_zone} for row in sites])
     changed_sites = {row.code: _values(row, _SITE_COLUMNS) for row in sheet.rows if _site_differs(row, there)}
     await update_rows(session, Site, "code", changed_sites)
-    site_ids = await ids_by_name(session, Site.code, [row.code for row in sheet.rows])
+    site_ids = await ids_of_sites(session, [row.code for row in sheet.rows])
     names: dict[str, SheetRow] = {}
     fresh: list[dict[str, Any]] = []
     changed: dict[str, dict[str, Any]] = {}
@@ -130,7 +131,7 @@ async def _apply(session: AsyncSession, sheet: Sheet, there: Mapping[str, SiteEn
             changed[first.endpoint.name] = values | {"control_secret": _secret(row, first.endpoint)}
     await _insert(session, Endpoint, fresh)
     await update_rows(session, Endpoint, "name", changed)
-    endpoint_ids = await ids_by_name(session, Endpoint.name, names)
+    endpoint_ids = await ids_of_endpoints(session, names)
     # All old addresses go before the first new one comes, so that two endpoints may swap theirs.
     await forget_addresses(session, endpoint_ids.values())
     addresses = [

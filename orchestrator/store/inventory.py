@@ -7,7 +7,7 @@ the commit. Rows leave through `orchestrator.store.removal`, which asks who stil
 import ipaddress
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import JSON, Column, ColumnElement, Float, delete
 from sqlmodel import Field, SQLModel, col, select
@@ -279,12 +279,20 @@ async def address_owners(session: AsyncSession, keys: Collection[str]) -> dict[s
     return owners
 
 
-async def ids_by_name(session: AsyncSession, column: str, names: Collection[str]) -> dict[str, int]:
-    """Name -> id, for those of these names that exist; `column` is Site.code or Endpoint.name."""
-    table = col(column).class_
+async def ids_of_sites(session: AsyncSession, codes: Collection[str]) -> dict[str, int]:
+    """Site code -> id, for those of these codes that exist."""
+    return await _ids(session, select(Site.code, Site.id), col(Site.code), codes)
+
+
+async def ids_of_endpoints(session: AsyncSession, names: Collection[str]) -> dict[str, int]:
+    """Endpoint name -> id, for those of these names that exist."""
+    return await _ids(session, select(Endpoint.name, Endpoint.id), col(Endpoint.name), names)
+
+
+async def _ids(session: AsyncSession, query: Any, named: Any, names: Collection[str]) -> dict[str, int]:
     ids: dict[str, int] = {}
     for some in _slices(sorted(names)):
-        ids |= dict((await session.exec(select(col(column), table.id).where(col(column).in_(some)))).all())
+        ids |= {name: row_id for name, row_id in await session.exec(query.where(named.in_(some)))}
     return ids
 
 
