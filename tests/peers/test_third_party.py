@@ -138,13 +138,13 @@ async def minds() -> AsyncIterator[Minds]:
 async def quiet(endpoint: Endpoint) -> None:
     """It has no call, by its own list."""
     async with asyncio.timeout(20):
-        while await endpoint.active_calls():
+        while await endpoint.active_calls():  # noqa: ASYNC110 - its list tells of no event
             await asyncio.sleep(0.1)
 
 
 async def in_room(lab: Lab, *callers: str, room: str = ROOM) -> None:
     async with asyncio.timeout(20):
-        while sorted(await lab.members(room)) != sorted(callers):
+        while sorted(await lab.members(room)) != sorted(callers):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.1)
 
 
