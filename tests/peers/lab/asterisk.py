@@ -5,6 +5,7 @@ import json
 import secrets
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 from tests.peers.lab.config import COPIED, Folders, Instance, Login, files
@@ -35,6 +36,13 @@ def free_or_raise(kind: socket.SocketKind, ip: str, port: int, what: str) -> Non
                 f"{what} needs {protocol} {ip}:{port}, which is taken ({error.strerror}); "
                 f"see who has it with: ss -lnp src {ip}"
             ) from None
+
+
+def listens(ip: str, port: int) -> bool:
+    """Whether somebody on this machine listens there on TCP (proc(5), /proc/net/tcp)."""
+    wanted = f"{int.from_bytes(socket.inet_aton(ip), sys.byteorder):08X}:{port:04X}"
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any(row[1] == wanted and row[3] == "0A" for row in rows)
 
 
 class Asterisk:
@@ -90,7 +98,7 @@ class Asterisk:
                 await self.manager.events.until(
                     "boot", lambda: any(one["Event"] == "FullyBooted" for one in self.manager.events), BOOT_S
                 )
-                while not await self._h323_listens():
+                while not self._h323_listens():
                     if not self.child.alive:
                         raise LabError(f"{one.name} ended while starting:\n{tail(log)}")
                     await asyncio.sleep(0.05)
@@ -104,13 +112,9 @@ class Asterisk:
             return False
         return True
 
-    async def _h323_listens(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection(self.instance.ip, self.instance.h323_port)
-        except OSError:
-            return False
-        writer.close()
-        return True
+    def _h323_listens(self) -> bool:
+        # looked up, not tried: a connection without a call is a call to chan_ooh323, and its thread is used again
+        return listens(self.instance.ip, self.instance.h323_port)
 
     async def speak_in(self, *conferences: str) -> None:
         """Have a voice (a tone) in each conference before anybody comes, so that a caller hears something."""
