@@ -24,8 +24,8 @@ class Move(StrEnum):
 class Rule:
     """What one cause means for the next try.
 
-    `waits_s` are the waits before the 1st, 2nd... next try in a row of this kind (None: the
-    general schedule); after `stop_after` such ends in a row the operator is asked.
+    `waits_s` are the waits after the 1st, 2nd... end of this kind since a call last held (None:
+    the general schedule); after `stop_after` such ends in a row the operator is asked.
     """
 
     move: Move
@@ -116,7 +116,7 @@ def next_try(rungs: int, attempts: Sequence[Attempt], rules: RedialRules, jitter
         wait = rules.climb_now_s
     else:
         waits = rule.waits_s if rule.waits_s is not None else rules.waits_s
-        failures = in_a_row if rule.waits_s is not None else _rounds(recent, rules)
+        failures = _of_kind(recent, rule, rules) if rule.waits_s is not None else _rounds(recent, rules)
         wait = waits[failures - 1] if failures <= len(waits) else rules.steady_s
     return NextTry(last.ended_at + timedelta(seconds=wait * (1 + rules.jitter * jitter)), rung)
 
@@ -137,6 +137,11 @@ def _in_a_row(attempts: Sequence[Attempt]) -> int:
             break
         count += 1
     return count
+
+
+def _of_kind(attempts: Sequence[Attempt], rule: Rule, rules: RedialRules) -> int:
+    """How many attempts ended in a way that waits like this one, whatever the causes were called."""
+    return sum(rules.rule(attempt.cause, attempt.was_in).waits_s == rule.waits_s for attempt in attempts)
 
 
 def _next_rung(rung: int, rungs: int, barred: set[int]) -> int:

@@ -124,3 +124,38 @@ def test_the_next_try_is_never_in_the_past_never_barred_and_never_too_far(
         assert step.rung not in {a.rung for a in attempts if a.barred}
     else:
         assert step.why
+
+
+def test_drops_of_changing_kinds_wear_the_schedule_out_like_drops_of_one() -> None:
+    attempts: list[Attempt] = []
+    at, waits = START, []
+    for cause in [ClearCause.LOST, ClearCause.BRIDGE_ENDED, ClearCause.LOST, ClearCause.UNKNOWN]:
+        attempts.append(Attempt(0, cause, at, was_in=True))
+        step = next_try(1, attempts, RULES, 0.0)
+        assert isinstance(step, NextTry)
+        waits.append((step.at - at).total_seconds())
+        at = step.at
+    assert waits == [3, 10, 30, 300]
+
+
+_ends = st.tuples(st.sampled_from(ClearCause), st.booleans(), st.sampled_from((0.0, 30.0, 59.0)))
+
+
+@given(st.lists(_ends, min_size=20, max_size=60), st.integers(1, 4))
+def test_whatever_devices_answer_nobody_is_dialed_all_the_time(
+    ends: list[tuple[ClearCause, bool, float]], rungs: int
+) -> None:
+    attempts: list[Attempt] = []
+    dialed, rung = [START], 0
+    for cause, was_in, held_s in ends:
+        ended = dialed[-1] + timedelta(seconds=held_s if was_in else 0)
+        attempts.append(Attempt(rung, cause, ended, was_in, held_s))
+        step = next_try(rungs, attempts, RULES, 0.0)
+        if isinstance(step, Stop):
+            break
+        dialed.append(step.at)
+        rung = step.rung
+    most = 4 * rungs + 6  # rounds at 0, 30 and 60 s, and the quick tries after drops
+    for first in dialed:
+        within = [at for at in dialed if first <= at < first + timedelta(seconds=60)]
+        assert len(within) <= most
