@@ -1,5 +1,6 @@
 """Who the bridge says is in a run's conference, matched to the run's participants."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -18,7 +19,8 @@ def leg_of(member: Member, tag: str) -> str | None:
 
 def shows(roster: Iterable[Member], tag: str) -> bool:
     """Whether a far room's roster has a call of the run: by its mark, or by the name we gave."""
-    return any(tag in text for member in roster for text in (*member.marks, member.caller, member.display))
+    whole = re.compile(rf"(?<![0-9A-Za-z]){re.escape(tag)}(?![0-9A-Za-z])")  # run 1 is not run 12
+    return any(whole.search(text) for member in roster for text in (*member.marks, member.caller, member.display))
 
 
 @dataclass(slots=True)
@@ -71,7 +73,10 @@ class Callers:
         for track in tracks:
             if track.kind is Kind.SITE:
                 for rung in track.rungs:
-                    address = Address.parse(rung.address)
+                    try:
+                        address = Address.parse(rung.address)
+                    except ValueError:
+                        continue  # its dialing says so
                     for key in {rung.address, f"{address.user}@{address.host}", address.user} - {""}:
                         other = self._tracks.get(key, track)
                         self._tracks[key] = track if other is track else None  # ambiguous: nobody's
