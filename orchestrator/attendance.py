@@ -60,5 +60,11 @@ async def record_of(session: AsyncSession, run_id: int, now: datetime) -> Record
     )
     over = run.state in RUN_OVER
     until = run.closed_at if over and run.closed_at is not None else now
-    lines = attendance((_Expected(*row) for row in people), (_Entry(*row) for row in journal), until, over=over)
+    lines = attendance(
+        (_Expected(*row) for row in people),
+        (_Entry(*row) for row in journal),
+        until,
+        over=over,
+        ends_at=run.ends_at,
+    )
     return Record(run, over, lines)

@@ -100,8 +100,8 @@ def _track(row: Participant, legs: list[Leg], rules: RedialRules) -> Track:
 
 
 def _past(track: Track, leg: Leg) -> None:
-    ours = {Why.OPERATOR.value, Why.REDIAL.value, Why.CLOSING.value}
-    if leg.cleared_at is None or leg.coming_down in ours or leg.cause == ClearCause.LOCAL.value:
+    ours = {Why.OPERATOR, Why.REDIAL, Why.CLOSING, Why.BY_HAND}
+    if leg.cleared_at is None or leg.coming_down in ours:
         return
     held_s = (leg.cleared_at - leg.admitted_at).total_seconds() if leg.admitted_at else 0.0
     track.attempts.append(

@@ -140,21 +140,27 @@ class _Story:
 
 
 def attendance(
-    expected: Iterable[Expected], journal: Iterable[Fact], until: datetime, *, over: bool
+    expected: Iterable[Expected],
+    journal: Iterable[Fact],
+    until: datetime,
+    *,
+    over: bool,
+    ends_at: datetime | None = None,
 ) -> Sequence[Attendance]:
     """One record per expected participant, in the order given.
 
     `until` is now for a run that goes on, and its end for one that is `over`. Who left after
-    we began to hang up stayed to the end. Entries of others than the expected are passed over.
+    the meeting's end (`ends_at`), or after we began to hang up, stayed to the
+    end. Entries of others than the expected are passed over.
     """
     stories = [_Story(who) for who in expected]
     by_code: dict[str, list[_Story]] = {}
     for story in stories:
         by_code.setdefault(story.record.code, []).append(story)
-    closing_at: datetime | None = None
+    closing_at = ends_at
     for fact in journal:
         if fact.event == "run-state" and fact.facts.get("state") == "closing":
-            closing_at = closing_at or fact.at
+            closing_at = min(closing_at or fact.at, fact.at)
         for story in by_code.get(fact.participant, ()):
             story.take(fact)
     return [story.end(until, over, closing_at) for story in stories]

@@ -15,6 +15,9 @@ from orchestrator.rules.plan import Rung, Way
 from orchestrator.rules.redial import Attempt, NextTry, RedialRules, Stop, next_try
 from orchestrator.rules.states import LEG, ParticipantState, may
 
+SETUP_S = 30.0
+"""What a set-up may take beyond ringing."""
+
 
 class Kind(StrEnum):
     """A participant is a site of ours or a room that the conference is linked to."""
@@ -31,6 +34,7 @@ class Why(StrEnum):
     CLOSING = "closing"
     NOT_LET_IN = "not-let-in"
     OVERDUE = "overdue"
+    BY_HAND = "by-hand"  # it came in by itself while we were still ringing it
 
 
 @dataclass(slots=True)
@@ -92,7 +96,6 @@ class Scene:
     settle_s: float = 20.0  # how long a connected leg may be missing from the roster
     admission_s: float = 60.0  # how long a link must stay up when the far room cannot be read
     ring_s: float = 45.0
-    setup_s: float = 30.0  # what a set-up may take beyond ringing
     sweep_s: float = 5.0  # how often a hang-up is ordered again
 
 
@@ -153,9 +156,10 @@ def decide(track: Track, scene: Scene, now: datetime) -> Decision:
         return Decision(ParticipantState.IN)
     if track.stopped:
         return Decision(ParticipantState.STOPPED)
-    if not scene.dialing:
-        return Decision(track.state)
     waiting = ParticipantState.RETRYING if track.tries else ParticipantState.WAITING
+    if not scene.dialing:
+        came_by_hand = track.state is ParticipantState.IN and not scene.roster_known  # for all we know
+        return Decision(track.state if came_by_hand else waiting)
     if track.pending is not None and track.pending.at > now:
         return Decision(waiting, wake_at=track.pending.at)
     rung = _usable(track, track.pending.rung if track.pending else 0, scene)
@@ -198,8 +202,10 @@ def _again(call: Call, scene: Scene, now: datetime) -> tuple[Intent | None, date
 
 def _decide_call(track: Track, call: Call, scene: Scene, now: datetime) -> Decision:
     if not call.is_up:
-        overdue = call.dialed_at + timedelta(seconds=scene.ring_s + scene.setup_s)
+        overdue = overdue_at(call, scene.ring_s)
         state = ParticipantState.RINGING if call.state is LegState.RINGING else ParticipantState.DIALING
+        if track.by_hand is not None:
+            return Decision(state, HangUp(call.name, Why.BY_HAND))
         if now >= overdue:
             return Decision(state, HangUp(call.name, Why.OVERDUE))
         return Decision(state, wake_at=overdue)
@@ -212,6 +218,11 @@ def _decide_call(track: Track, call: Call, scene: Scene, now: datetime) -> Decis
     if now >= settled:
         return Decision(ParticipantState.HALF_IN, HangUp(call.name, Why.NOT_LET_IN))
     return Decision(ParticipantState.HALF_IN, wake_at=settled)
+
+
+def overdue_at(call: Call, ring_s: float) -> datetime:
+    """When a call that is still not answered has outlived every way it could be."""
+    return call.dialed_at + timedelta(seconds=ring_s + SETUP_S)
 
 
 def _decide_link(track: Track, call: Call, connected_at: datetime, scene: Scene, now: datetime) -> Decision:
@@ -307,7 +318,7 @@ def cleared(
         track.stopped = "hung up by an operator"
     elif why is Why.REDIAL:
         fresh(track)
-    elif why is not Why.CLOSING:
+    elif why not in (Why.CLOSING, Why.BY_HAND):
         was_in = call.admitted_at is not None
         held_s = (at - call.admitted_at).total_seconds() if call.admitted_at else 0.0
         track.attempts.append(Attempt(call.rung, ended.cause, at, was_in, held_s, barred))
@@ -320,7 +331,8 @@ def cleared(
 
 
 def fresh(track: Track) -> None:
-    """Forget what failed: the next try is now, from the foot of the ladder."""
+    """Forget what failed: the next try is now, from the foot of the ladder, if there is one."""
     track.attempts.clear()
     track.pending = None
-    track.stopped = ""
+    if track.rungs:
+        track.stopped = ""

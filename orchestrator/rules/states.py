@@ -69,7 +69,7 @@ PARTICIPANT: Mapping[ParticipantState, frozenset[ParticipantState]] = {
     _P.DIALING: frozenset({_P.RINGING, _P.HALF_IN, _P.IN, _P.RETRYING, _P.STOPPED, _P.ABSENT}),
     _P.RINGING: frozenset({_P.HALF_IN, _P.IN, _P.RETRYING, _P.STOPPED, _P.ABSENT}),
     _P.HALF_IN: frozenset({_P.IN, _P.RETRYING, _P.STOPPED, _P.ABSENT}),
-    _P.IN: frozenset({_P.HALF_IN, _P.RETRYING, _P.STOPPED, _P.ABSENT}),
+    _P.IN: frozenset({_P.HALF_IN, _P.WAITING, _P.RETRYING, _P.STOPPED, _P.ABSENT}),
     _P.RETRYING: frozenset({_P.DIALING, _P.IN, _P.STOPPED, _P.ABSENT}),
     _P.STOPPED: frozenset({_P.WAITING, _P.RETRYING, _P.DIALING, _P.IN, _P.ABSENT}),
     _P.ABSENT: frozenset(),

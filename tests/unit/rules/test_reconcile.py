@@ -10,7 +10,7 @@ from orchestrator.rules import reconcile as rule
 from orchestrator.rules.plan import Rung, Way
 from orchestrator.rules.reconcile import Dial, HangUp, Kind, Scene, Track, Why
 from orchestrator.rules.redial import RedialRules
-from orchestrator.rules.states import ParticipantState
+from orchestrator.rules.states import ParticipantState, advance_participant
 
 NOW = datetime(2026, 12, 1, 1, 0, tzinfo=UTC)
 RULES = RedialRules()
@@ -93,7 +93,7 @@ def test_leaving_the_roster_starts_the_settling_anew() -> None:
 def test_a_silent_set_up_is_brought_down_when_overdue() -> None:
     track = a_track()
     rule.dialed(track, LEG, 0, NOW)
-    overdue = LIVE.ring_s + LIVE.setup_s
+    overdue = LIVE.ring_s + rule.SETUP_S
     assert rule.decide(track, LIVE, NOW).wake_at == later(overdue)
     assert rule.decide(track, LIVE, later(overdue)).intent == HangUp(LEG, Why.OVERDUE)
 
@@ -182,3 +182,59 @@ def test_redials_count_only_tries_after_it_had_been_in(was_in: bool) -> None:
     rule.cleared(track, Cleared(ClearCause.LOST, Side.NETWORK), later(10), RULES, 0.0)
     rule.dialed(track, "dc7f3a-1-2-1", 0, later(13))
     assert (track.tries, track.redials) == (2, int(was_in))
+
+
+def test_who_came_in_by_hand_and_leaves_is_dialed_like_anybody_who_waits() -> None:
+    track = a_track()
+    track.by_hand = Member("PJSIP/x-9", caller="qt01")
+    track.state = advance_participant(track.state, rule.decide(track, LIVE, NOW).state)
+    assert track.state is ParticipantState.IN
+    track.by_hand = None
+    decision = rule.decide(track, LIVE, NOW)
+    assert decision.intent == Dial(0)
+    assert advance_participant(track.state, decision.state) is ParticipantState.WAITING
+
+
+def test_who_comes_in_by_hand_while_being_rung_is_rung_no_longer() -> None:
+    track = a_track()
+    rule.dialed(track, LEG, 0, NOW)
+    rule.progressed(track, LegState.RINGING, NOW)
+    track.by_hand = Member("PJSIP/x-9", caller="qt01")
+    assert rule.decide(track, LIVE, NOW).intent == HangUp(LEG, Why.BY_HAND)
+    rule.coming_down(track, Why.BY_HAND, NOW)
+    rule.cleared(track, Cleared(ClearCause.LOCAL, Side.OURS), NOW, RULES, 0.0)
+    assert (track.attempts, track.pending, track.stopped) == ([], None, "")
+    assert rule.decide(track, LIVE, NOW).state is ParticipantState.IN
+    track.by_hand = None
+    assert rule.decide(track, LIVE, NOW).intent == Dial(0)
+
+
+def test_a_call_that_is_up_is_not_hung_up_for_one_placed_by_hand_beside_it() -> None:
+    track = connected(a_track())
+    rule.seen_in_roster(track, OURS, NOW)
+    track.by_hand = Member("PJSIP/x-9", caller="qt01")
+    assert rule.decide(track, LIVE, NOW) == rule.Decision(ParticipantState.IN)
+
+
+@pytest.mark.parametrize(
+    "state", [ParticipantState.DIALING, ParticipantState.RINGING, ParticipantState.HALF_IN, ParticipantState.IN]
+)
+def test_who_has_no_call_any_more_is_not_shown_with_one_when_dialing_is_over(state: ParticipantState) -> None:
+    grace = replace(LIVE, dialing=False)
+    track = a_track()
+    track.tries, track.state = 1, state
+    assert rule.decide(track, grace, NOW).state is ParticipantState.RETRYING
+    advance_participant(state, ParticipantState.RETRYING)
+
+
+def test_who_came_in_by_hand_stays_in_after_a_restart_until_the_roster_was_read() -> None:
+    track = a_track()
+    track.state = ParticipantState.IN
+    unread = replace(LIVE, dialing=False, roster_known=False)
+    assert rule.decide(track, unread, NOW).state is ParticipantState.IN
+
+
+def test_an_order_to_dial_does_not_make_a_way_where_there_is_none() -> None:
+    track = Track(1, Kind.SITE, "qt01", "Unit", 1, (), stopped="there is no way to reach it")
+    rule.fresh(track)
+    assert rule.decide(track, LIVE, NOW).state is ParticipantState.STOPPED
