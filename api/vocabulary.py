@@ -91,12 +91,15 @@ SIDES = {
 
 EVENTS = {
     "run-claimed": msgid("run claimed"),
+    "run-missed": msgid("start missed"),
     "conference-opened": msgid("conference opened"),
+    "conference-trouble": msgid("the conference cannot be had"),
     "leg-dialed": msgid("dialed"),
     "leg-ringing": msgid("ringing"),
     "leg-connected": msgid("answered"),
     "leg-admitted": msgid("let into the conference"),
     "leg-cleared": msgid("call ended"),
+    "outcome-unknown": msgid("no reply to an order; looking first"),
     "site-in": msgid("in"),
     "site-out": msgid("out"),
     "site-absent": msgid("absent"),
