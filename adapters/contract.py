@@ -31,6 +31,16 @@ Sink = Callable[[Event], None]
 Remember = Callable[[str, LegMemory], Awaitable[None]]
 """`await remember(leg, memory)` returns once the memory is safely stored."""
 
+MayAct = Callable[[str], bool | None]
+"""`may_act(leg)` before a step that nobody orders at this moment (the far side's call, the next
+digit, giving up): True; None for "ask again soon"; False when the leg is another process's now:
+then nothing more is sent for it."""
+
+
+def always(leg: str) -> bool | None:
+    """For those who share their legs with nobody."""
+    return True
+
 
 @runtime_checkable
 class EndpointAdapter(Protocol):

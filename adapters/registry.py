@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from adapters.capabilities import Capability
-from adapters.contract import BridgeAdapter, EndpointAdapter, Remember, Sink
+from adapters.contract import BridgeAdapter, EndpointAdapter, MayAct, Remember, Sink, always
 from adapters.sip.agent import SipAgent
 from adapters.values import Control
 
@@ -30,6 +30,7 @@ class Surroundings:
     now: Callable[[], datetime]
     sip: SipAgent
     seed: bytes = b""  # makes what our calls are known by on the wire unguessable, and the same after a restart
+    may_act: MayAct = always
 
 
 def _load(table: dict[str, str], kind: str, family: str) -> Any:

@@ -69,7 +69,12 @@ async def conducting(
         agent = SipAgent(settings.sip_host, 0, now=clock.now, credentials=desk.login)
         await agent.start()
     surroundings = Surroundings(
-        sink=desk.take, remember=conductor.memories.remember, now=clock.now, sip=agent, seed=keys.derive("sip")
+        sink=desk.take,
+        remember=conductor.memories.remember,
+        now=clock.now,
+        sip=agent,
+        seed=keys.derive("sip"),
+        may_act=conductor.may_act,
     )
     desk.hands = RegisteredHands(surroundings)
     try:

@@ -22,7 +22,7 @@ from orchestrator.memory import LegMemories
 from orchestrator.orders import OrderRefused, check
 from orchestrator.pace import Pace
 from orchestrator.rules.states import RUN_OVER, RunState
-from orchestrator.rules.tag import run_tag
+from orchestrator.rules.tag import LegName, run_tag
 from orchestrator.runner import Props, Runner, RunTerms
 from orchestrator.store import journal
 from orchestrator.store.database import Database
@@ -430,6 +430,11 @@ class Conductor:
         supervisor = self._supervisors.get(lease.shard_id)
         if supervisor is not None:
             supervisor.cancel()
+
+    def may_act(self, leg: str) -> bool | None:
+        """Whether this process may go on with a leg; None while its lease is past its time and nobody else has it."""
+        name = LegName.find(leg)
+        return name is not None and self.leases.may_act(f"run-{name.run}")
 
     async def until_over(self, run_id: int) -> None:
         """Return when a run that this process conducts is over."""

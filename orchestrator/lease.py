@@ -80,10 +80,16 @@ class Lease:
     owner: str
     deadline_s: float
     lost: bool = False
+    boot_clock: Callable[[], float] = boot_time_s
+
+    @property
+    def is_over(self) -> bool:
+        """Whether our time is over, though perhaps nobody else has it yet."""
+        return self.boot_clock() >= self.deadline_s
 
     def check(self) -> None:
         """Return if we may act right now; raise LeaseLost otherwise. A clock compare: cheap."""
-        if self.lost or boot_time_s() >= self.deadline_s:
+        if self.lost or self.is_over:
             raise LeaseLost(f"{self.shard_id}: epoch {self.epoch} may not act any more")
 
     async def fence(self, session: AsyncSession) -> None:
@@ -106,7 +112,12 @@ class Leases:
     """All leases of this process: acquired one by one, renewed in one statement, given back together."""
 
     def __init__(
-        self, database: Database, now: Callable[[], datetime], terms: LeaseTerms | None = None, owner: str | None = None
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        terms: LeaseTerms | None = None,
+        owner: str | None = None,
+        boot_clock: Callable[[], float] = boot_time_s,
     ) -> None:
         self.owner = owner or this_process()
         self.terms = terms or LeaseTerms()
@@ -114,7 +125,8 @@ class Leases:
         self.on_lost: Callable[[Lease], None] = lambda lease: None
         self._database = database
         self._now = now
-        self._healthy_since_s = boot_time_s() - self.terms.ttl_s
+        self._boot_clock = boot_clock
+        self._healthy_since_s = self._boot_clock() - self.terms.ttl_s
 
     def _clock(self) -> ColumnElement[datetime]:
         return literal(self._now(), ShardLease.__table__.c.until.type) if self._database.is_sqlite else func.now()  # type: ignore[attr-defined]
@@ -135,11 +147,11 @@ class Leases:
         if shard_id in self.held:
             return None
         free: list[ColumnElement[bool]] = [col(ShardLease.owner).is_(None)]
-        if boot_time_s() - self._healthy_since_s >= self.terms.ttl_s:
+        if self._boot_clock() - self._healthy_since_s >= self.terms.ttl_s:
             free.append((col(ShardLease.until) < self._clock()) & self._server_is_settled())
         if gone is not None:
             free.append(col(ShardLease.owner) == gone)
-        sent_s = boot_time_s()
+        sent_s = self._boot_clock()
         async with self._database.write() as session:
             row = await session.exec(
                 update(ShardLease)
@@ -150,7 +162,9 @@ class Leases:
             epoch = row.scalar_one_or_none()
         if epoch is None:
             return None
-        lease = self.held[shard_id] = Lease(shard_id, epoch, self.owner, self._deadline(sent_s))
+        lease = self.held[shard_id] = Lease(
+            shard_id, epoch, self.owner, self._deadline(sent_s), boot_clock=self._boot_clock
+        )
         return lease
 
     def _server_is_settled(self) -> ColumnElement[bool]:
@@ -161,12 +175,19 @@ class Leases:
             bindparam("ttl_s", self.terms.ttl_s)
         )
 
+    def may_act(self, shard_id: str) -> bool | None:
+        """Whether a step may be taken for a shard; None while its lease is over and may yet be resumed."""
+        lease = self.held.get(shard_id)
+        if lease is None or lease.lost:
+            return False
+        return None if lease.is_over else True
+
     async def renew(self) -> None:
         """Renew all leases in one statement; those that are no longer ours are lost."""
         if not self.held:
             return
         held = list(self.held.values())  # those taken while this is under way are not in question
-        sent_s = boot_time_s()
+        sent_s = self._boot_clock()
         async with self._database.write() as session:
             rows = await session.exec(
                 update(ShardLease)
@@ -204,7 +225,7 @@ class Leases:
                 self._unwell(error)
 
     def _unwell(self, error: Exception) -> None:
-        self._healthy_since_s = boot_time_s()
+        self._healthy_since_s = self._boot_clock()
         log.warning("database-away", error=type(error).__name__)
 
     async def release(self, shard_ids: Iterable[str]) -> None:

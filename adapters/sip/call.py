@@ -191,7 +191,7 @@ class Call:
         )
         invitation.call = self
         self._invitation = invitation
-        self._ring = self._agent.later(ring_s, self.hang_up)
+        self._ring = self._agent.later(ring_s, lambda: self.listener.rang_out(self))
         invitation.start()
 
     def _provisional(self, response: Response) -> None:

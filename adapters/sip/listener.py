@@ -46,6 +46,10 @@ class CallListener:
     def refused(self, call: Call, status: int, reason: str, response: Response | None) -> None:
         """Our INVITE failed, for good; `response` is None when nobody answered."""
 
+    def rang_out(self, call: Call) -> None:
+        """Our INVITE's ring time is over; left as it is, the call is given up."""
+        call.hang_up()
+
     def confirmed(self, call: Call, sdp: bytes) -> None:
         """The ACK for our answer (or our answer to a re-INVITE) came."""
 

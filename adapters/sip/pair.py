@@ -84,6 +84,10 @@ class PairListener:
 
     __slots__ = ()
 
+    def may_act(self, pair: Pair) -> bool | None:
+        """Whether this process may send for the pair; None: ask again, False: never more."""
+        return True
+
     def rang(self, pair: Pair) -> None:
         """The near side alerts people."""
 
@@ -210,13 +214,30 @@ class Pair(CallListener):
         One that is up is left as it is; both kinds outlive the process.
         """
         if self.state not in (PairState.UP, PairState.DOWN):
-            self._step, self._setting, self._told = Step.DOWN, None, True
-            self._set_alarm(None)
-            for call in (self.near, self.far):
-                if call is not None:
-                    call.let_go()
+            self._forsake()
+
+    def _forsake(self) -> None:
+        """Leave the pair as it is and say nothing more: it is another process's."""
+        self._step, self._setting, self._wish, self._told = Step.DOWN, None, None, True
+        self._set_alarm(None)
+        for call in (self.near, self.far):
+            if call is not None:
+                call.let_go()
+
+    def _may_go_on(self, again: Callable[[], None]) -> bool:
+        """Whether the next step is ours to take; as long as nobody knows, `again` comes later."""
+        if self._step is Step.DOWN:
+            return True
+        may = self._listener.may_act(self)
+        if may is None:
+            self._agent.later(_ASK_AGAIN_S, again)
+        elif not may:
+            self._forsake()
+        return bool(may)
 
     def _end(self, verdict: Verdict, came: Came = Came.OVER) -> None:
+        if not self._may_go_on(partial(self._end, verdict, came)):
+            return
         if self.verdict is None:
             self.verdict = verdict
         self._take(came)
@@ -272,6 +293,10 @@ class Pair(CallListener):
             status, reason = (480, "rang out") if alive else (408, "no sign of life")
         self._end(Verdict(party, status, reason))
 
+    def rang_out(self, call: Call) -> None:
+        if self._may_go_on(partial(self.rang_out, call)):
+            call.hang_up()
+
     def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
         words = request.get("reason") if request is not None else ""
         if ending is Ending.LOCAL:  # answered just when its ring time was over, if it is not our hanging up
@@ -300,6 +325,8 @@ class Pair(CallListener):
     # -- the table --------------------------------------------------------------------
 
     def _take(self, came: Came) -> None:
+        if not self._may_go_on(partial(self._take, came)):
+            return
         self._step, actions = step(self._step, came)
         for action in actions:
             self._do(action)
@@ -489,6 +516,8 @@ class Pair(CallListener):
     def _ask(self) -> None:
         if self.state is not PairState.UP or self.near is None or self.far is None:
             return
+        if not self._may_go_on(self._ask):
+            return
         limit_s = self._patience.probe_limit_s
         self.near.probe(lambda response: self._replied(0, response), limit_s, question(self.near))
         self.far.probe(lambda response: self._replied(1, response), limit_s, question(self.far))
@@ -592,5 +621,6 @@ _NOT_PASSED_ON = (401, 407, 408, 481)
 """Concern one dialog only: to the side that wishes they would say that its own call is gone."""
 _NOBODY = PairListener()
 _OUR_SESSION = 1
+_ASK_AGAIN_S = 0.2
 _LIMIT_S = 32.0
 """64*T1: so long does a peer repeat a 2xx."""

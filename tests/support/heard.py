@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters.contract import always
 from adapters.events import Event, LegCleared
 
 PATIENT_S = 10.0
@@ -49,6 +50,7 @@ class Surroundings:
     """What an adapter is given besides its device."""
 
     sip = None
+    may_act = staticmethod(always)
 
     def __init__(self, sink: Heard) -> None:
         self.sink = sink

@@ -84,7 +84,7 @@ class AsteriskBridge:
         self._ordering: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._keypad = Keypad(self._session, pace)
+        self._keypad = Keypad(self._session, pace, surroundings.may_act)
 
     # ---- the session
 

@@ -11,10 +11,12 @@ from adapters.bridges.asterisk import grammar
 from adapters.bridges.asterisk.connection import Connection
 from adapters.bridges.asterisk.profile import Pace
 from adapters.bridges.asterisk.session import Session
+from adapters.contract import MayAct, always
 from adapters.errors import Unreachable
 
 _DIGITS = re.compile(r"[0-9A-D*#w,]{1,64}", re.ASCII)
 PAUSES = "w,"
+_ASK_AGAIN_S = 0.2
 
 
 def are_digits(text: str) -> bool:
@@ -25,13 +27,17 @@ def are_digits(text: str) -> bool:
 class Keypad:
     """Plays digits to channels, several channels at a time, the digits of one in their order."""
 
-    def __init__(self, session: Session, pace: Pace) -> None:
+    def __init__(self, session: Session, pace: Pace, may_act: MayAct = always) -> None:
         self._session = session
+        self._may_act = may_act
         self._pace = pace
         self._free = asyncio.Semaphore(pace.digit_sessions)
 
     async def press(self, channel: str, digits: str) -> None:
-        """Returns when the last digit has been played. Raises Rejected for a channel that is gone."""
+        """Returns when the last digit has been played, or the leg is another process's now.
+
+        Raises Rejected for a channel that is gone.
+        """
         async with self._free:
             try:
                 connection = await Connection.open(
@@ -52,6 +58,10 @@ class Keypad:
 
     async def _play(self, over: Connection | Session, channel: str, digits: str) -> None:
         for digit in digits:
+            while (may := self._may_act(channel)) is None:  # noqa: ASYNC110 - a clock compare, no event of its own
+                await asyncio.sleep(_ASK_AGAIN_S)
+            if not may:
+                return
             if digit in PAUSES:
                 await asyncio.sleep(self._pace.digit_pause_s)
                 continue

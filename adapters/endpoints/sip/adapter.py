@@ -168,6 +168,13 @@ class _Leg(PairListener):
         state = _STATES[self.pair.state]
         return LegState.RINGING if state is LegState.DIALING and self.pair.has_rung else state
 
+    def may_act(self, pair: Pair) -> bool | None:
+        may = self._endpoint._s.may_act(self._name)
+        if may is False:  # it is forsaken now, and unknown here
+            self.is_let_go = True
+            self._endpoint._legs.pop(self._name, None)
+        return may
+
     def rang(self, pair: Pair) -> None:
         if not self.is_let_go:
             self._endpoint._s.sink(LegRinging(self._name, self._endpoint._s.now()))
@@ -185,6 +192,11 @@ class _Leg(PairListener):
         """Press the next key at the far side; the one after it follows when this one was taken."""
         far = self.pair.far
         if not self._digits or far is None or self.pair.state is not PairState.UP:
+            return
+        may = self.may_act(self.pair)
+        if not may:
+            if may is None:
+                self._endpoint._s.sip.later(self._endpoint._profile.digit_pace_s, self._press)
             return
         digit, self._digits = self._digits[0], self._digits[1:]
         far.inform(DTMF_RELAY, relay(digit, self._endpoint._profile.digit_length_ms), self._pressed)
