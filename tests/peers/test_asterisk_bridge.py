@@ -139,7 +139,7 @@ async def test_a_sip_endpoint_is_called_seen_muted_and_let_go(lab: Lab, bridge: 
     (member,) = marked((await bridge.snapshot(ROOM)).members, leg)
     assert (member.caller, member.display, member.muted) == (ROOM, "Hội nghị giao ban", False)
     assert (await bridge.ports()).used == 1
-    assert len(lab.answers.living) == 1
+    await lab.answers.events.until("the call", lambda: len(lab.answers.living) == 1, 10)
     for on in (True, False):
         await bridge.mute(ROOM, member.id, on)
         await heard.until(lambda on=on: [e for e in heard.of(MemberChanged) if e.member.muted is on])
