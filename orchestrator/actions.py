@@ -275,6 +275,7 @@ class Actions:
         try:
             self._lease.check()
             await self._bridge.drop(leg)
+            self._lease.check()
             await self._bridge.drop(member)
         except AdapterError as error:
             log.warning("left-over-stays", run=self._run.id, leg=leg, why=error.why)
