@@ -3,13 +3,12 @@
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters import Address
@@ -21,62 +20,33 @@ from orchestrator.ledger import Ledger
 from orchestrator.memory import LegMemories
 from orchestrator.orders import OrderRefused, check
 from orchestrator.pace import Pace
+from orchestrator.refusal import NotThere
 from orchestrator.rules.states import RUN_OVER, RunState
-from orchestrator.rules.tag import LegName, run_tag
+from orchestrator.rules.tag import LegName
 from orchestrator.runner import Props, Runner, RunTerms
+from orchestrator.starter import Due, Starter
 from orchestrator.store import journal
 from orchestrator.store.database import Database
-from orchestrator.store.inventory import Bridge, bridge_by_id, endpoints_with_login, rooms_by_names
+from orchestrator.store.inventory import Bridge, bridge_by_id, bridge_by_name, endpoints_with_login, rooms_by_names
 from orchestrator.store.journal import JournalBell
-from orchestrator.store.meetings import Meeting, meeting_by_id, open_meetings, participants
 from orchestrator.store.runs import (
     Participant,
     Run,
     ShardCommand,
     add_command,
-    add_run,
-    claimed_occurrences,
     load_run,
     mark_of_installation,
-    numbers_in_use,
     open_commands,
     open_shards,
-    run_of_occurrence,
+    takes_part,
 )
-from orchestrator.tracks import participants_of, tracks_of
-from schedules.alarm import Alarm
+from orchestrator.tracks import tracks_of
 from schedules.clock import Clock
-from schedules.lateness import Lateness, lateness
-from schedules.recurrence import Occurrence, occurrences
-from schedules.rule import RecurrenceError
 
 log = structlog.get_logger(__name__)
 
-_HORIZON = timedelta(days=366 * 2)
-_MOST_SLOTS = 16
 _SCAN_S = 2.0
-_SWEEP_S = 20.0
-_LOOK_BACK = timedelta(days=7)
-"""How far back a start that nobody made is still written down as missed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """An occurrence whose dialing has opened, or opens soon."""
-
-    meeting_id: int
-    title: str
-    time_zone: str
-    occurrence_at: datetime
-    opens_at: datetime
-    ends_at: datetime
-    sites: int = 0
-    links: tuple[str, ...] = ()
-    run_id: int | None = None  # the run that claimed it already
-
-
-class NoFreeNumber(Exception):
-    """The bridge has no conference number left for another run."""
+_STUMBLE_LIMIT_S = 60.0
 
 
 class Conductor:
@@ -98,7 +68,6 @@ class Conductor:
         self.desk = desk
         self.leases = Leases(database, clock.now, lease_terms)
         self.memories = LegMemories(database, lambda run_id: self.leases.held.get(f"run-{run_id}"))
-        self.alarm = Alarm(clock)
         self._database = database
         self._clock = clock
         self._terms = terms or RunTerms()
@@ -106,25 +75,27 @@ class Conductor:
         self._paces: dict[int, Pace] = {}
         self._dispatcher: Dispatcher = LocalDispatcher(self._ticket)
         self._bus: CommandBus = LocalBus()
+        self.starter = Starter(
+            database, clock, desk, bell, lambda run_id: self._dispatcher.offer(f"run-{run_id}"), self._call_off
+        )
         self._supervisors: dict[str, asyncio.Task[None]] = {}
         self._side_tasks: list[asyncio.Task[None]] = []
-        self._installation = ""
-        self._over: dict[int, asyncio.Event] = {}
+        self._stumbles: dict[str, tuple[int, float]] = {}  # per shard: how often in a row, and when to try again
 
     # --- life ----------------------------------------------------------------------------
 
     async def start(self, *, bells: bool = True) -> None:
         """Take up unfinished runs; with `bells`, start every occurrence as it comes due."""
         async with self._database.write() as session:
-            self._installation = await mark_of_installation(session, secrets.token_hex(3))
+            self.starter.installation = await mark_of_installation(session, secrets.token_hex(3))
         self.leases.on_lost = lambda lease: self._lose(lease)
         self._side(self.leases.keep_renewing(), "renew")
         self._side(self._hear_orders(), "orders")
         self._side(self._scan(), "scan")
         if bells:
-            self.alarm.start()
-            self._side(self._sweep(), "sweep")
-            await self.arm_all()
+            self.starter.alarm.start()
+            self._side(self.starter.sweep(), "sweep")
+            await self.starter.arm_all()
         await self._offer_open_shards()
 
     def _side(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
@@ -143,7 +114,7 @@ class Conductor:
 
     async def stop(self) -> None:
         """Hand everything over: no more orders, calls stay up, leases are given back."""
-        self.alarm.stop()
+        self.starter.alarm.stop()
         for task in self._side_tasks:
             task.cancel()
         await self._dispatcher.close()
@@ -152,162 +123,44 @@ class Conductor:
             task.cancel()
         await asyncio.gather(*self._side_tasks, *supervisors, return_exceptions=True)
         self._side_tasks.clear()
-        await self.leases.release(list(self.leases.held))
+        try:
+            await self.leases.release(list(self.leases.held))
+        except Exception as error:  # the database is away: the leases run out by themselves
+            log.warning("leases-not-given-back", error=type(error).__name__)
         await self.desk.close()
 
-    # --- when ----------------------------------------------------------------------------
-
-    async def arm_all(self) -> None:
-        """Hang the bell of every meeting's next occurrence, from the rows."""
-        now = self._clock.now()
-        async with self._database.read() as session:
-            meetings = await open_meetings(session, now - _LOOK_BACK)
-            ids = [meeting.id or 0 for meeting in meetings]
-            claimed = await claimed_occurrences(session, ids, now - 2 * _LOOK_BACK)
-        for meeting in meetings:
-            self._arm(meeting, now, claimed)
-            await self._record_missed(meeting, now, claimed)
-
-    async def meeting_changed(self, meeting_id: int) -> None:
-        """A meeting was booked, changed or cancelled: move its bell."""
-        now = self._clock.now()
-        async with self._database.read() as session:
-            meeting = await meeting_by_id(session, meeting_id)
-            claimed = await claimed_occurrences(session, [meeting_id], now - 2 * _LOOK_BACK)
-        if meeting is None or meeting.cancelled_at is not None:
-            self.alarm.disarm(f"meeting-{meeting_id}")
-        else:
-            self._arm(meeting, now, claimed)
-
-    async def bridge_changed(self, name: str) -> None:
-        """A bridge's inventory entry changed: its session is opened anew at the next use."""
-        await self.desk.forget_bridge(name)
-        self._paces.clear()
-
-    def _arm(self, meeting: Meeting, now: datetime, claimed: set[tuple[int, datetime]]) -> None:
-        key = f"meeting-{meeting.id}"
-        for occurrence in _coming(meeting, now, now + _HORIZON):
-            if (meeting.id, occurrence.starts_at) not in claimed:
-                self.alarm.arm(key, occurrence.starts_at - timedelta(minutes=meeting.lead_min), self._ring)
-                return
-        self.alarm.disarm(key)
-
-    async def _record_missed(self, meeting: Meeting, now: datetime, claimed: set[tuple[int, datetime]]) -> None:
-        """Write down the occurrences whose whole slot went by while nobody was there."""
-        since = max(now - _LOOK_BACK, meeting.created_at)
-        for occurrence in _slots(meeting, since, now):
-            over = occurrence.starts_at + timedelta(minutes=meeting.duration_min) <= now
-            if over and (meeting.id, occurrence.starts_at) not in claimed:
-                await self._claim(meeting, occurrence, RunState.MISSED)
-
-    async def _ring(self, key: str) -> None:
-        meeting_id = int(key.removeprefix("meeting-"))
-        async with self._database.read() as session:
-            meeting = await meeting_by_id(session, meeting_id)
-        if meeting is not None and meeting.cancelled_at is None:
-            await self._start_due(meeting, timedelta(0))
-        await self.meeting_changed(meeting_id)
-
-    async def _sweep(self) -> None:
-        """Start what no bell rang for: booked by another process, or while this one slept."""
-        while True:
-            await asyncio.sleep(_SWEEP_S * random.uniform(0.8, 1.2))
-            try:
-                await self.arm_all()
-            except Exception as error:
-                log.warning("sweep-waits", error=repr(error))
-
-    async def due(self, within: timedelta) -> list[Due]:
-        """What has to be dialed now or opens within `within`, with what is known of it already."""
-        now = self._clock.now()
-        found: list[Due] = []
-        async with self._database.read() as session:
-            for meeting in await open_meetings(session, now):
-                for occurrence in _coming(meeting, now, now + within + timedelta(minutes=meeting.lead_min, seconds=1)):
-                    sites, rooms = await participants(session, meeting)
-                    run = await run_of_occurrence(session, meeting.id or 0, occurrence.starts_at)
-                    found.append(
-                        Due(
-                            meeting.id or 0,
-                            meeting.title,
-                            meeting.time_zone,
-                            occurrence.starts_at,
-                            occurrence.starts_at - timedelta(minutes=meeting.lead_min),
-                            occurrence.starts_at + timedelta(minutes=meeting.duration_min),
-                            len(sites),
-                            tuple(room.name for room in rooms),
-                            run.id if run is not None else None,
-                        )
-                    )
-        return sorted(found, key=lambda due: (due.opens_at, due.meeting_id))
+    # --- what changes --------------------------------------------------------------------
 
     async def start_due(self, within: timedelta = timedelta(0)) -> list[int]:
         """Claim and begin every occurrence that opens within `within`; the runs that this call claimed."""
+        return await self.starter.start_due(within)
+
+    async def due(self, within: timedelta) -> list[Due]:
+        """What has to be dialed now or opens within `within`, with what is known of it already."""
+        return await self.starter.due(within)
+
+    async def arm_all(self) -> None:
+        """Hang the bell of every meeting's next occurrence, from the rows."""
+        await self.starter.arm_all()
+
+    async def meeting_changed(self, meeting_id: int) -> None:
+        """A meeting was booked, changed or cancelled: move its bell, and call off what it no longer has."""
+        await self.starter.meeting_changed(meeting_id)
+
+    async def _call_off(self, run_id: int) -> None:
+        await self.order(run_id, "end", {})
+
+    async def bridge_changed(self, name: str) -> None:
+        """A bridge's inventory entry changed: its runs open its session anew."""
         async with self._database.read() as session:
-            meetings = await open_meetings(session, self._clock.now())
-        return [run_id for meeting in meetings for run_id in await self._start_due(meeting, within)]
-
-    async def _start_due(self, meeting: Meeting, within: timedelta) -> list[int]:
-        now = self._clock.now()
-        horizon = now + within + timedelta(minutes=meeting.lead_min)
-        started: list[int] = []
-        for occurrence in _coming(meeting, now, horizon + timedelta(microseconds=1)):
-            run_id = await self._claim(meeting, occurrence)
-            if run_id is not None:
-                started.append(run_id)
-                await self._dispatcher.offer(f"run-{run_id}")
-        return started
-
-    async def _claim(self, meeting: Meeting, occurrence: Occurrence, state: RunState = RunState.DUE) -> int | None:
-        """Make the occurrence's run; None when it has one already. Any number of bells, one run."""
-        starts_at = occurrence.starts_at
-        now = self._clock.now()
-        for _ in range(3):  # two claims may race for a conference number; the next look sees the other's
             try:
-                async with self._database.write() as session:
-                    if await run_of_occurrence(session, meeting.id or 0, starts_at) is not None:
-                        return None
-                    bridge = await bridge_by_id(session, meeting.bridge_id)
-                    if bridge is None:
-                        raise LookupError(f"meeting {meeting.id} is on bridge {meeting.bridge_id}, which is not there")
-                    sites, rooms = await participants(session, meeting)
-                    rows = participants_of(
-                        sites,
-                        rooms,
-                        self.desk.hands.bridge_capabilities(bridge.family),
-                        self.desk.hands.dialing_families,
-                    )
-                    run = Run(
-                        meeting_id=meeting.id or 0,
-                        occurrence_at=starts_at,
-                        title=meeting.title,
-                        time_zone=meeting.time_zone,
-                        bridge_id=bridge.id or 0,
-                        number=_free_number(bridge, await numbers_in_use(session, bridge.id or 0)),
-                        tag="",
-                        state=state.value,
-                        closed_at=now if state in RUN_OVER else None,
-                        opens_at=starts_at - timedelta(minutes=meeting.lead_min),
-                        starts_at=starts_at,
-                        ends_at=starts_at + timedelta(minutes=meeting.duration_min),
-                    )
-                    await add_run(session, run, rows, done=state in RUN_OVER)
-                    run.tag = run_tag(self._installation, run.id or 0)
-                    facts = {"title": run.title, "number": run.number, "participants": len(rows)}
-                    entry = {
-                        "run_id": run.id,
-                        "at": now,
-                        "event": "run-claimed",
-                        "participant": "",
-                        "leg": "",
-                        "facts": facts,
-                    }
-                    await journal.append(session, [entry])
-                self.bell.ring(run.id or 0)
-                return run.id
-            except IntegrityError:
-                continue
-        return None
+                row = await bridge_by_name(session, name)
+            except NotThere:
+                return await self.desk.forget_bridge(name)
+        for runner in self.runners.values():
+            runner.use_bridge(row)
+        self._pace_of(row).per_s = None if self._pace_off else row.pace_per_s
+        await self.desk.forget_bridge(name)
 
     # --- who -----------------------------------------------------------------------------
 
@@ -316,7 +169,7 @@ class Conductor:
             shards = await open_shards(session)
         now = self._clock.now()
         for shard in shards:
-            if shard.shard_id in self._supervisors:
+            if shard.shard_id in self._supervisors or self._must_wait(shard.shard_id):
                 continue
             if shard.owner is None or (shard.until is not None and shard.until < now) or is_gone(shard.owner):
                 await self._dispatcher.offer(shard.shard_id)
@@ -335,7 +188,7 @@ class Conductor:
         if shard_id in self._supervisors:
             return
         async with self._database.read() as session:
-            shard = next((s for s in await open_shards(session) if s.shard_id == shard_id), None)
+            shard = next(iter(await open_shards(session, shard_id)), None)
         if shard is None or shard_id in self._supervisors:
             return
         gone = shard.owner if shard.owner is not None and is_gone(shard.owner) else None
@@ -347,6 +200,7 @@ class Conductor:
         supervisor.add_done_callback(lambda _: self._supervisors.pop(shard_id, None))
 
     async def _supervise(self, run_id: int, lease: Lease) -> None:
+        began_s = time.monotonic()
         try:
             runner = await self._runner(run_id, lease)
             if runner is None:
@@ -355,19 +209,37 @@ class Conductor:
             log.info("run-taken-up", run=run_id, epoch=lease.epoch, state=runner.state.value)
             await runner.conduct()
             log.info("run-over", run=run_id, state=runner.state.value)
-            self._over.setdefault(run_id, asyncio.Event()).set()
+            self._stumbles.pop(lease.shard_id, None)
+            await self.desk.let_go(run_id)
         except LeaseLost as error:
             log.warning("run-let-go", run=run_id, why=str(error))
         except asyncio.CancelledError:
             raise
         except Exception:
-            # the lease is given back, so the scan takes the run up again; its rows tell where it was
+            # the lease is given back, so a scan takes the run up again; its rows tell where it was
             log.exception("run-stumbled", run=run_id)
-            await asyncio.sleep(_SCAN_S)
+            self._stumbled(lease.shard_id, time.monotonic() - began_s)
         finally:
             self.runners.pop(run_id, None)
-            if not lease.lost:
-                await asyncio.shield(self.leases.release([lease.shard_id]))
+            if lease.lost:
+                await self.desk.let_go(run_id)
+            else:
+                await asyncio.shield(self._give_back(lease))
+
+    def _stumbled(self, shard_id: str, held_s: float) -> None:
+        """Wait longer each time before a run that stumbles at once is taken up again."""
+        times = 0 if held_s > _STUMBLE_LIMIT_S else self._stumbles.get(shard_id, (0, 0.0))[0]
+        wait_s = min(_SCAN_S * 2**times, _STUMBLE_LIMIT_S)
+        self._stumbles[shard_id] = (times + 1, time.monotonic() + wait_s)
+
+    def _must_wait(self, shard_id: str) -> bool:
+        return shard_id in self._stumbles and time.monotonic() < self._stumbles[shard_id][1]
+
+    async def _give_back(self, lease: Lease) -> None:
+        try:
+            await self.leases.release([lease.shard_id])
+        except Exception as error:  # the database is away: it runs out by itself
+            log.warning("lease-not-given-back", shard=lease.shard_id, error=type(error).__name__)
 
     async def _runner(self, run_id: int, lease: Lease) -> Runner | None:
         async with self._database.read() as session:
@@ -405,12 +277,18 @@ class Conductor:
     async def _learn_logins(self, session: AsyncSession, bridge: Bridge) -> None:
         """SIP devices that ask who we are get the log-in of their inventory entry."""
         if bridge.family == "sip" and bridge.control_username:
-            host = Address.parse(bridge.conference_address.format(number="0")).host
-            self.desk.learn_login(host, bridge.control_username, bridge.control_secret, bridge.name)
+            pattern = bridge.conference_address.replace("{number}", "0")
+            self._learn_login(pattern, bridge.control_username, bridge.control_secret, bridge.name)
         for at in await endpoints_with_login(session, "sip"):
             for address in at.addresses:
-                host, endpoint = Address.parse(address).host, at.endpoint
-                self.desk.learn_login(host, endpoint.control_username, endpoint.control_secret, endpoint.name)
+                endpoint = at.endpoint
+                self._learn_login(address, endpoint.control_username, endpoint.control_secret, endpoint.name)
+
+    def _learn_login(self, address: str, username: str, sealed: str, name: str) -> None:
+        try:
+            self.desk.learn_login(Address.parse(address).host, username, sealed, name)
+        except ValueError as error:  # no run is kept from its beginning by somebody's odd address
+            log.error("login-not-learned", device=name, why=str(error))
 
     def _pace_of(self, bridge: Bridge) -> Pace:
         per_s = None if self._pace_off else bridge.pace_per_s
@@ -436,10 +314,6 @@ class Conductor:
         name = LegName.find(leg)
         return name is not None and self.leases.may_act(f"run-{name.run}")
 
-    async def until_over(self, run_id: int) -> None:
-        """Return when a run that this process conducts is over."""
-        await self._over.setdefault(run_id, asyncio.Event()).wait()
-
     # --- orders --------------------------------------------------------------------------
 
     async def order(self, run_id: int, verb: str, args: Mapping[str, object]) -> int:
@@ -449,13 +323,13 @@ class Conductor:
         """
         check(verb, args)
         async with self._database.write() as session:
-            rows = await load_run(session, run_id)
-            if rows is None:
+            run = await session.get(Run, run_id)
+            if run is None:
                 raise LookupError(f"there is no run {run_id}")
-            if RunState(rows.run.state) in RUN_OVER:
-                raise OrderRefused(f"run {run_id} is {rows.run.state}; only a run that is under way takes orders")
+            if RunState(run.state) in RUN_OVER:
+                raise OrderRefused(f"run {run_id} is {run.state}; only a run that is under way takes orders")
             site = args.get("site")
-            if site is not None and not any(p.code == site for p in rows.participants):
+            if site is not None and not await takes_part(session, run_id, str(site)):
                 raise LookupError(f"{site} does not take part in run {run_id}")
             now = self._clock.now()
             command = ShardCommand(shard_id=f"run-{run_id}", verb=verb, args=dict(args), created_at=now)
@@ -474,44 +348,3 @@ class Conductor:
             runner = self.runners.get(int(shard_id.removeprefix("run-")))
             if runner is not None:
                 runner.look_at_orders()
-
-
-def _slots(meeting: Meeting, since: datetime, before: datetime) -> list[Occurrence]:
-    """The meeting's occurrences from `since` up to `before`, at most `_MOST_SLOTS`."""
-    try:
-        return list(
-            occurrences(
-                meeting.start,
-                meeting.time_zone,
-                meeting.recurrence,
-                meeting.exdates,
-                after=since,
-                before=before,
-                limit=_MOST_SLOTS,
-            )
-        )
-    except RecurrenceError as error:
-        log.error("meeting-cannot-be-read", meeting=meeting.id, why=str(error))
-        return []
-
-
-def _coming(meeting: Meeting, now: datetime, before: datetime) -> list[Occurrence]:
-    """The meeting's first occurrences that can still be started, up to `before`."""
-    slots = _slots(meeting, now - timedelta(minutes=meeting.duration_min), before)
-    return [slot for slot in slots if _may_start(meeting, slot, now)]
-
-
-def _may_start(meeting: Meeting, occurrence: Occurrence, now: datetime) -> bool:
-    opens_at = occurrence.starts_at - timedelta(minutes=meeting.lead_min)
-    ends_at = occurrence.starts_at + timedelta(minutes=meeting.duration_min)
-    return lateness(opens_at=opens_at, starts_at=occurrence.starts_at, ends_at=ends_at, now=now) is not Lateness.MISSED
-
-
-def _free_number(bridge: Bridge, in_use: set[str]) -> str:
-    """The lowest conference number of the bridge that no run under way has."""
-    for number in range(bridge.first_number, bridge.last_number + 1):
-        if str(number) not in in_use:
-            return str(number)
-    raise NoFreeNumber(
-        f"bridge {bridge.name}: all conference numbers {bridge.first_number}..{bridge.last_number} are in use"
-    )

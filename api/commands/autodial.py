@@ -24,9 +24,10 @@ from api.console.view import clock_time, day
 from api.logs import start_logging
 from api.settings import Settings
 from api.words import say
-from orchestrator.conductor import Conductor, Due
+from orchestrator.conductor import Conductor
 from orchestrator.desk import Desk
 from orchestrator.keys import Keys
+from orchestrator.starter import Due
 from orchestrator.store.database import Database
 from orchestrator.store.journal import JournalBell
 from schedules.clock import SystemClock

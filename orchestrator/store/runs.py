@@ -226,15 +226,22 @@ async def add_run(session: AsyncSession, run: Run, participants: Sequence[Partic
     return shard_id
 
 
-async def open_shards(session: AsyncSession) -> list[OpenShard]:
-    """All shards that are not done, oldest run first."""
-    rows = await session.exec(
+async def open_shards(session: AsyncSession, only: str | None = None) -> list[OpenShard]:
+    """All shards that are not done, oldest run first; or `only` that one."""
+    query = (
         select(Shard.id, Shard.run_id, ShardLease.owner, ShardLease.until)
         .join(ShardLease, col(ShardLease.shard_id) == col(Shard.id))
         .where(Shard.state != "done")
         .order_by(col(Shard.run_id))
     )
+    rows = await session.exec(query if only is None else query.where(Shard.id == only))
     return [OpenShard(*row) for row in rows]
+
+
+async def takes_part(session: AsyncSession, run_id: int, code: str) -> bool:
+    """Whether a run has a participant of that code."""
+    rows = await session.exec(select(Participant.id).where(Participant.run_id == run_id, Participant.code == code))
+    return rows.first() is not None
 
 
 async def load_run(session: AsyncSession, run_id: int) -> RunRows | None:

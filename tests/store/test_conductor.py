@@ -15,10 +15,10 @@ from orchestrator.conductor import Conductor
 from orchestrator.keys import Keys
 from orchestrator.orders import OrderRefused
 from orchestrator.store.database import Database
-from orchestrator.store.inventory import Bridge
+from orchestrator.store.inventory import Bridge, Site
 from orchestrator.store.journal import JournalBell, since
 from orchestrator.store.meetings import Meeting
-from orchestrator.store.runs import Run, ShardCommand
+from orchestrator.store.runs import Participant, Run, ShardCommand
 from schedules.clock import SystemClock
 
 DEADLINE_S = 20
@@ -38,19 +38,22 @@ class Stage:
         opened = conducting(self._settings, self.database, self._keys, SystemClock(), self.bell, bells=bells)
         return await self._stack.enter_async_context(opened)
 
-    async def book(self, start: datetime, *, minutes: int = 30, lead_min: int = 10, ports: int = 100) -> int:
+    async def book(
+        self, start: datetime, *, minutes: int = 30, lead_min: int = 10, ports: int = 100, on: str = "main",
+        family: str = "sip", daily: bool = False,
+    ) -> int:  # fmt: skip
         async with self.database.write() as session:
-            bridge = (await session.exec(select(Bridge))).first()
+            bridge = (await session.exec(select(Bridge).where(Bridge.name == on))).first()
             if bridge is None:
                 bridge = Bridge(
-                    name="main", family="sip", conference_address="sip:{number}@127.0.0.1:9",
+                    name=on, family=family, conference_address="sip:{number}@127.0.0.1:9",
                     first_number=8000, last_number=8000 + ports - 1,
                 )  # fmt: skip
                 session.add(bridge)
                 await session.flush()
             meeting = Meeting(
                 title="Giao ban", start=start.strftime("%Y-%m-%dT%H:%M"), time_zone="UTC", duration_min=minutes,
-                bridge_id=bridge.id or 0, all_sites=True, lead_min=lead_min,
+                bridge_id=bridge.id or 0, all_sites=True, lead_min=lead_min, recurrence="FREQ=DAILY" if daily else None,
                 created_at=start - timedelta(days=1),
             )  # fmt: skip
             session.add(meeting)
@@ -128,9 +131,99 @@ async def test_two_runs_at_once_have_two_conferences_and_a_full_bridge_starts_no
     for _ in range(3):
         await stage.book(now() + timedelta(minutes=1), ports=2)
     conductor = await stage.conductor()
-    with pytest.raises(Exception, match=r"main: all conference numbers 8000\.\.8001 are in use"):
-        await conductor.start_due()
+    assert len(await conductor.start_due()) == 2
     assert sorted(run.number for run in await stage.runs()) == ["8000", "8001"]
+    [why] = conductor.starter.not_started.values()
+    assert "main: all conference numbers 8000..8001 are in use" in why
+
+
+async def test_a_meeting_that_cannot_start_keeps_no_other_from_it_and_starts_when_it_can(stage: Stage) -> None:
+    for _ in range(2):
+        await stage.book(now() + timedelta(minutes=1), ports=1)
+    other = await stage.book(now() + timedelta(minutes=1), on="other")
+    conductor = await stage.conductor(bells=True)
+    async with asyncio.timeout(DEADLINE_S):
+        while len(runs := await stage.runs()) < 2 or not conductor.starter.not_started:
+            await stage.bell.wait(0, 0.05)
+    assert other in {run.meeting_id for run in runs}
+    [late] = conductor.starter.not_started
+    first = next(run for run in runs if run.meeting_id != other)
+    await conductor.order(first.id or 0, "end", {})
+    await stage.until(first.id or 0, "done")
+    await conductor.arm_all()
+    async with asyncio.timeout(DEADLINE_S):
+        while late not in {run.meeting_id for run in await stage.runs()}:
+            await stage.bell.wait(0, 0.05)
+    assert not conductor.starter.not_started
+
+
+async def test_what_was_missed_needs_no_conference_number_to_be_written_down(stage: Stage) -> None:
+    await stage.book(now() + timedelta(minutes=1), ports=1)
+    conductor = await stage.conductor()
+    await conductor.start_due()
+    await stage.book(now() - timedelta(hours=2), minutes=30)
+    await stage.conductor(bells=True)
+    assert "missed" in {run.state for run in await stage.runs()}
+
+
+async def test_a_change_of_the_rule_makes_no_missed_starts_of_the_past(stage: Stage) -> None:
+    meeting_id = await stage.book(now() - timedelta(days=5, hours=2), minutes=30, daily=True)
+    conductor = await stage.conductor(bells=True)
+    before = [run.state for run in await stage.runs()]
+    assert set(before) == {"missed"}
+    async with stage.database.write() as session:
+        meeting = await session.get(Meeting, meeting_id)
+        assert meeting is not None
+        moved = datetime.fromisoformat(meeting.start) + timedelta(minutes=5)
+        meeting.start = moved.strftime("%Y-%m-%dT%H:%M")
+        session.add(meeting)
+    await conductor.meeting_changed(meeting_id)
+    await conductor.arm_all()
+    assert [run.state for run in await stage.runs() if run.state == "missed"] == before
+
+
+async def test_a_meeting_called_off_before_dialing_opens_calls_its_run_off(stage: Stage) -> None:
+    meeting_id = await stage.book(now() + timedelta(minutes=30))
+    conductor = await stage.conductor()
+    [run_id] = await conductor.start_due(timedelta(minutes=30))
+    async with stage.database.write() as session:
+        meeting = await session.get(Meeting, meeting_id)
+        assert meeting is not None
+        meeting.cancelled_at = now()
+        session.add(meeting)
+    await conductor.meeting_changed(meeting_id)
+    await stage.until(run_id, "cancelled")
+    assert await conductor.start_due(timedelta(minutes=30)) == []
+
+
+async def test_a_run_that_stumbles_waits_longer_each_time(stage: Stage) -> None:
+    await stage.book(now() + timedelta(minutes=1))
+    async with stage.database.write() as session:
+        session.add(Site(code="qt01", name="Unit"))
+    first = await stage.conductor()
+    [run_id] = await first.start_due(timedelta(minutes=1))
+    await first.stop()
+    async with stage.database.write() as session:
+        row = (await session.exec(select(Participant).where(Participant.run_id == run_id))).one()
+        row.plan = {"rungs": [{"way": "by-balloon"}]}
+        session.add(row)
+    heir = await stage.conductor()
+    shard = f"run-{run_id}"
+    async with asyncio.timeout(DEADLINE_S):
+        while heir._stumbles.get(shard, (0, 0))[0] < 2:
+            await stage.bell.wait(0, 0.05)
+    assert heir._must_wait(shard)
+    await stage.book(now() + timedelta(minutes=1))
+    [sound] = await heir.start_due()
+    await stage.until(sound, "degraded", "live")
+
+
+async def test_a_bridge_of_an_unknown_family_keeps_no_meeting_from_starting(stage: Stage) -> None:
+    await stage.book(now() + timedelta(minutes=1), on="odd", family="teapot")
+    await stage.book(now() + timedelta(minutes=1))
+    conductor = await stage.conductor()
+    assert len(await conductor.start_due()) == 2
+    await stage.until(2, "live")
 
 
 async def test_a_run_is_taken_over_at_once_from_a_conductor_that_leaves(stage: Stage) -> None:
