@@ -1,6 +1,7 @@
 """What a run does to devices: every order passes the lease first, and reports what came of it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +17,12 @@ from adapters import (
     ClearCause,
     ConferenceSpec,
     DialOptions,
+    EndpointAdapter,
     Event,
     Garbled,
     LegMemory,
     LegSeen,
+    LegState,
     LoginRefused,
     NoFreePorts,
     NotSupported,
@@ -37,6 +40,9 @@ from orchestrator.store.inventory import Bridge, Room
 from orchestrator.store.runs import Run
 
 log = structlog.get_logger(__name__)
+
+_LOOK_AFTER_S = 1.0
+_ASK_AGAIN_S = 5.0
 
 _CAUSES: dict[type[AdapterError], tuple[ClearCause, bool]] = {
     Unreachable: (ClearCause.UNREACHABLE, False),
@@ -66,10 +72,11 @@ class VerbFailed:
 
 @dataclass(frozen=True, slots=True)
 class RosterRead:
-    """A roster was read; `asked` is the view's answer when it was asked for."""
+    """A roster was read; `asked` is the view's answer when it was asked for, at `asked_s`."""
 
     roster: Roster
     asked: int
+    asked_s: float
     far: str | None = None  # the code of the linked room it belongs to; None: our conference
 
 
@@ -125,6 +132,7 @@ class Actions:
         self._ring_s = ring_s
         self._put = put
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: set[str] = set()  # legs that are being taken up
 
     @property
     def _bridge(self) -> BridgeAdapter:
@@ -133,7 +141,10 @@ class Actions:
     # --- running them --------------------------------------------------------------------
 
     def start(self, action: Coroutine[Any, Any, None]) -> None:
-        """Run an action beside the loop; what it raises is logged, and never ends the run."""
+        """Run an action beside the loop; what it raises is logged, and never ends the run.
+
+        Whoever waits for an action's news gets them whatever it raises (`_failure`).
+        """
         task = asyncio.create_task(action)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -146,6 +157,18 @@ class Actions:
         if not isinstance(error, LeaseLost):
             log.error("action-failed", run=self._run.id, error=repr(error), exc_info=error)
 
+    def _failure(self, error: Exception, verb: str, *, sent: bool) -> AdapterError:
+        """What an order raised, as an error of the hands; raises LeaseLost when nobody may hear of it."""
+        if isinstance(error, AdapterError):
+            return error
+        if isinstance(error, LeaseLost):
+            if self._lease.lost:
+                raise error
+            return SessionLost("orchestrator", verb, "our lease was not renewed in time; nothing was ordered")
+        log.error("fault-of-ours", run=self._run.id, verb=verb, error=type(error).__name__, exc_info=error)
+        why = f"a fault of ours ({type(error).__name__}); the log tells more"
+        return OutcomeUnknown("orchestrator", verb, why) if sent else Garbled("orchestrator", verb, why)
+
     def cancel(self) -> None:
         """Stop all actions under way; calls stay as they are."""
         for task in list(self._tasks):
@@ -156,22 +179,28 @@ class Actions:
     def _address(self) -> Address:
         return self._bridge.expect(self._run.number)
 
-    def _near(self, address: str, link: str | None) -> Address:
-        """Whose calls are made by third party: the site's endpoint, or for a link our conference."""
-        return self._address() if link is not None else Address.parse(address)
+    def _caller(self, address: str, link: str | None) -> EndpointAdapter:
+        """Who makes the third-party calls of the site's endpoint, or for a link of our conference."""
+        near = self._address() if link is not None else Address.parse(address)
+        return self._desk.caller(self._run.id or 0, near)
 
     async def dial(self, leg: str, way: Way, address: str, *, name: str, link: str | None) -> None:
         """Place a call for a participant; `link` is the room's name when it is a link."""
+        sent = False
         try:
             options = DialOptions(name, self._ring_s) if link is None else self._link_options(link)
             self._lease.check()
             if way is Way.BRIDGE_DIALS:
-                await self._bridge.invite(leg, self._run.number, Address.parse(address), options)
+                bridge, callee = self._bridge, Address.parse(address)
+                sent = True
+                await bridge.invite(leg, self._run.number, callee, options)
             else:
                 to = Address.parse(address) if link is not None else self._address()
-                await self._desk.caller(self._near(address, link)).dial(leg, to, options)
-        except AdapterError as error:
-            self._put(VerbFailed(leg, "dial", error))
+                caller = self._caller(address, link)
+                sent = True
+                await caller.dial(leg, to, options)
+        except Exception as error:
+            self._put(VerbFailed(leg, "dial", self._failure(error, "dial", sent=sent)))
 
     def _link_options(self, link: str) -> DialOptions:
         """A link shows the run's tag, so that the far roster can prove it, and enters the PIN."""
@@ -186,37 +215,59 @@ class Actions:
             if way is Way.BRIDGE_DIALS:
                 await self._bridge.drop(leg)
             else:
-                await self._desk.caller(self._near(address, link)).hang_up(leg)
-        except AdapterError as error:
-            self._put(VerbFailed(leg, "hang-up", error))
+                caller = self._caller(address, link)
+                await caller.hang_up(leg)
+                await self._look(leg, caller)
+        except Exception as error:  # it is ordered again
+            self._put(VerbFailed(leg, "hang-up", self._failure(error, "hang-up", sent=True)))
 
-    async def adopt(self, leg: str, memory: LegMemory, address: str, *, link: str | None, wait_s: float = 0.0) -> None:
-        """Pick up a third-party call of an earlier process; asks again until somebody answers."""
-        while True:
-            await asyncio.sleep(wait_s)
-            wait_s = 5.0
-            self._lease.check()
-            try:
-                seen = await self._desk.caller(self._near(address, link)).adopt(leg, memory)
-            except OutcomeUnknown:
-                continue
-            except AdapterError as error:
-                self._put(VerbFailed(leg, "dial", error))
-                return
-            self._put(LegFound(seen))
-            return
+    async def look(self, leg: str, address: str, *, link: str | None) -> None:
+        """Look what became of a third-party call whose order may or may not have gone out."""
+        await asyncio.sleep(_LOOK_AFTER_S)
+        try:
+            await self._look(leg, self._caller(address, link))
+        except Exception as error:  # then it is overdue one day, and hung up
+            log.warning("look-failed", run=self._run.id, leg=leg, why=self._failure(error, "look", sent=False).why)
+
+    async def _look(self, leg: str, caller: EndpointAdapter) -> None:
+        """Tell of a third-party call that nobody knows that it is over; what is known is told by its events."""
+        legs = await caller.snapshot()
+        if leg not in self._asking and all(seen.leg != leg for seen in legs):
+            self._put(LegFound(LegSeen(leg, LegState.CLEARED, self._desk.now())))
+
+    async def adopt(
+        self, leg: str, memory: LegMemory, address: str, *, link: str | None, wanted: Callable[[str], bool]
+    ) -> None:
+        """Pick up a third-party call of an earlier process; asks again until somebody answers, or it is over."""
+        self._asking.add(leg)
+        try:
+            while wanted(leg):
+                try:
+                    self._lease.check()
+                    seen = await self._caller(address, link).adopt(leg, memory)
+                except Exception as error:
+                    failure = self._failure(error, "adopt", sent=True)
+                    if not isinstance(failure, OutcomeUnknown | SessionLost):
+                        self._put(VerbFailed(leg, "dial", failure))
+                        return
+                    await asyncio.sleep(_ASK_AGAIN_S)
+                else:
+                    self._put(LegFound(seen))
+                    return
+        finally:
+            self._asking.discard(leg)
 
     async def adopt_on_bridge(self, legs: Sequence[str], wait_s: float = 0.0) -> None:
         """Look for calls on the bridge: those of an earlier process, or one whose order got no reply."""
         await asyncio.sleep(wait_s)
-        if Capability.INVITE not in self._bridge.capabilities:
-            return
-        self._lease.check()
         try:
+            if Capability.INVITE not in self._bridge.capabilities:
+                return
+            self._lease.check()
             for seen in await self._bridge.adopt(legs):
                 self._put(LegFound(seen))
-        except AdapterError as error:  # the session coming back asks again
-            log.warning("adoption-waits", run=self._run.id, why=error.why)
+        except Exception as error:  # the session coming back asks again, and what is overdue is hung up
+            log.warning("adoption-waits", run=self._run.id, why=self._failure(error, "adopt", sent=False).why)
 
     # --- the conference ------------------------------------------------------------------
 
@@ -227,8 +278,8 @@ class Actions:
             adapter = await self._desk.open_bridge(self._bridge_row)
             self._lease.check()
             await adapter.open_conference(ConferenceSpec(self._run.number, self._run.title, self._run.tag))
-        except AdapterError as error:
-            self._put(ConferenceTrouble(str(error)))
+        except Exception as error:
+            self._put(ConferenceTrouble(str(self._failure(error, "open", sent=False))))
             return
         self._put(ConferenceOpened())
 
@@ -237,28 +288,29 @@ class Actions:
         try:
             self._lease.check()
             await self._bridge.end_conference(self._run.number)
-        except AdapterError as error:
-            log.warning("conference-not-ended", run=self._run.id, why=error.why)
+        except Exception as error:
+            log.warning("conference-not-ended", run=self._run.id, why=self._failure(error, "end", sent=True).why)
 
     async def read_roster(self, view: RosterView) -> None:
         """Read who is in our conference; a bridge that cannot tell says just that."""
-        asked = view.ask()
+        asked, asked_s = view.ask(), time.monotonic()
         try:
-            self._put(RosterRead(await self._bridge.snapshot(self._run.number), asked))
-        except AdapterError as error:
-            self._put(VerbFailed("", "snapshot", error))
+            self._put(RosterRead(await self._bridge.snapshot(self._run.number), asked, asked_s))
+        except Exception as error:
+            self._put(VerbFailed("", "snapshot", self._failure(error, "snapshot", sent=False)))
 
     async def read_far(self, code: str) -> None:
         """Read who is in a linked room, where its bridge can be read."""
         linked = self._rooms[code]
         if linked.bridge is None:
             return
-        asked = linked.view.ask()
+        asked, asked_s = linked.view.ask(), time.monotonic()
         try:
             adapter = await self._desk.open_bridge(linked.bridge)
-            self._put(RosterRead(await adapter.snapshot(linked.room.number), asked, far=code))
-        except AdapterError as error:  # then staying up is the proof
-            log.warning("far-roster-not-read", run=self._run.id, room=code, why=error.why)
+            self._put(RosterRead(await adapter.snapshot(linked.room.number), asked, asked_s, far=code))
+        except Exception as error:  # then staying up is the proof
+            why = self._failure(error, "snapshot", sent=False).why
+            log.warning("far-roster-not-read", run=self._run.id, room=code, why=why)
 
     async def mute(self, member: str, on: bool) -> None:
         """Mute or unmute a member; the roster's event says that it is done."""
@@ -270,9 +322,9 @@ class Actions:
 
     async def put_out(self, leg: str, member: str) -> None:
         """Put a call of ours out of the conference that no participant has any more."""
-        if Capability.DROP not in self._bridge.capabilities:
-            return
         try:
+            if Capability.DROP not in self._bridge.capabilities:
+                return
             self._lease.check()
             await self._bridge.drop(leg)
             self._lease.check()

@@ -1,6 +1,7 @@
 """One live session per device, and the road from its events to the runs they concern."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,7 @@ from adapters import (
     MemberChanged,
     MemberJoined,
     MemberLeft,
+    NotSupported,
     SessionGone,
     SessionReady,
 )
@@ -32,6 +34,7 @@ from orchestrator.store.inventory import Bridge
 log = structlog.get_logger(__name__)
 
 Inbox = Callable[[Event], None]
+_REFUSED_S = 300.0
 _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -54,6 +57,8 @@ class _BridgeSession:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     opened: bool = False
     up: bool = False
+    refused: LoginRefused | None = None
+    ask_again_s: float = 0.0
     reopening: asyncio.Task[None] | None = None
 
 
@@ -63,9 +68,10 @@ class Desk:
     def __init__(self, keys: Keys, now: Callable[[], datetime]) -> None:
         self.hands: Hands  # set by the composition root before the first use
         self._keys = keys
-        self._now = now
+        self.now = now
         self._bridges: dict[str, _BridgeSession] = {}
-        self._callers: dict[Address, EndpointAdapter] = {}
+        self._callers: dict[int, dict[Address, EndpointAdapter]] = {}
+        self._back: set[str] = set()  # bridges whose session was given up, to be told of when it is back
         self._runs: dict[int, Inbox] = {}
         self._rooms: dict[tuple[str, str], dict[int, Inbox]] = {}
         self._logins: dict[str, tuple[str, str, str]] = {}
@@ -140,7 +146,7 @@ class Desk:
     def bridge(self, row: Bridge) -> BridgeAdapter:
         """The adapter of a bridge, opened or not: enough to ask what it can do and to `expect`.
 
-        Raises LoginRefused when its secret cannot be opened.
+        Raises LoginRefused when its secret cannot be opened, NotSupported when nothing can drive it.
         """
         session = self._bridges.get(row.name)
         if session is None:
@@ -152,7 +158,11 @@ class Desk:
                 secret=self.secret(row.control_secret, row.name),
                 settings={**row.settings, "conference_address": row.conference_address, "ports": row.ports},
             )
-            session = self._bridges[row.name] = _BridgeSession(self.hands.bridge(row.family, control))
+            try:
+                adapter = self.hands.bridge(row.family, control)
+            except LookupError as error:
+                raise NotSupported(row.name, "open", str(error)) from None
+            session = self._bridges[row.name] = _BridgeSession(adapter)
         return session.adapter
 
     def is_up(self, bridge: str) -> bool:
@@ -164,20 +174,27 @@ class Desk:
         """The bridge's adapter with its session open.
 
         Raises what `open` raises; then the desk goes on trying by itself, and SessionReady
-        tells of success. A refused log-in is not repeated until somebody asks again.
+        tells of success. A refused log-in is not repeated before its inventory entry was changed,
+        or some minutes have gone by: devices lock out who knocks too often.
         """
         adapter = self.bridge(row)
         session = self._bridges[row.name]
         async with session.lock:
             if not session.opened:
+                if session.refused is not None and time.monotonic() < session.ask_again_s:
+                    raise session.refused
                 try:
                     await adapter.open()
-                except LoginRefused:
+                except LoginRefused as error:
+                    session.refused, session.ask_again_s = error, time.monotonic() + _REFUSED_S
                     raise
                 except AdapterError:
                     self._keep_opening(row, session)
                     raise
                 session.opened = session.up = True
+                if row.name in self._back:
+                    self._back.discard(row.name)
+                    self.take(SessionReady(row.name, self.now()))
         return adapter
 
     def _keep_opening(self, row: Bridge, session: _BridgeSession) -> None:
@@ -193,35 +210,49 @@ class Desk:
                 try:
                     await session.adapter.open()
                 except LoginRefused as error:
+                    session.refused, session.ask_again_s = error, time.monotonic() + _REFUSED_S
                     log.error("bridge-login-refused", bridge=row.name, why=error.why)
                     return
                 except AdapterError:
                     continue
+                except Exception as error:
+                    log.error("fault-of-ours", bridge=row.name, error=type(error).__name__, exc_info=error)
+                    continue
                 session.opened = True
-            self.take(SessionReady(row.name, self._now()))
+                self._back.discard(row.name)
+            self.take(SessionReady(row.name, self.now()))
             return
 
     async def forget_bridge(self, name: str) -> None:
-        """Close and forget a bridge whose inventory entry changed; the next use opens it anew."""
+        """Close and forget a bridge whose inventory entry changed; its runs open it anew."""
         session = self._bridges.pop(name, None)
-        if session is not None:
-            if session.reopening is not None:
-                session.reopening.cancel()
-            await session.adapter.close()
+        if session is None:
+            return
+        if session.reopening is not None:
+            session.reopening.cancel()
+        await session.adapter.close()
+        if session.up:
+            self._back.add(name)
+            self.take(SessionGone(name, self.now(), "its inventory entry was changed"))
 
     # --- endpoints -----------------------------------------------------------------------
 
-    def caller(self, near: Address) -> EndpointAdapter:
-        """The adapter that makes calls for `near` by SIP third-party call control."""
-        adapter = self._callers.get(near)
+    def caller(self, run_id: int, near: Address) -> EndpointAdapter:
+        """The adapter that makes a run's calls for `near` by SIP third-party call control."""
+        callers = self._callers.setdefault(run_id, {})
+        adapter = callers.get(near)
         if adapter is None:
-            adapter = self._callers[near] = self.hands.endpoint("sip", Control(name=str(near), addresses=(near,)))
+            adapter = callers[near] = self.hands.endpoint("sip", Control(name=str(near), addresses=(near,)))
         return adapter
+
+    async def let_go(self, run_id: int) -> None:
+        """Do nothing more about a run's calls: it is over, or another process conducts it."""
+        for adapter in self._callers.pop(run_id, {}).values():
+            await adapter.close()
 
     async def close(self) -> None:
         """Close all sessions; calls stay as they are."""
         for name in list(self._bridges):
             await self.forget_bridge(name)
-        for adapter in self._callers.values():
-            await adapter.close()
-        self._callers.clear()
+        for run_id in list(self._callers):
+            await self.let_go(run_id)

@@ -4,11 +4,34 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, StatementError
+
 from orchestrator.lease import Lease
 from orchestrator.store import journal
 from orchestrator.store.database import Database
 from orchestrator.store.journal import JournalBell
 from orchestrator.store.runs import Leg, Participant, Run, Shard, ShardCommand, insert_legs, update_rows
+
+_REFUSED_CLASSES = ("22", "23", "42")
+"""SQLSTATE classes by which PostgreSQL says that what is written can never be: data, constraint, syntax."""
+
+
+def is_unwritable(error: Exception) -> bool:
+    """Whether the database is there and will never take this, rather than being away."""
+    if isinstance(error, IntegrityError | DataError | ProgrammingError | TypeError | ValueError):
+        return True
+    if type(error) is StatementError:  # a value that no column can hold
+        return True
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return isinstance(state, str) and state.startswith(_REFUSED_CLASSES)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with what no database can store (NUL, half a surrogate pair) replaced: devices send anything."""
+    return {
+        key: value.encode(errors="replace").decode().replace("\0", "\ufffd") if isinstance(value, str) else value
+        for key, value in values.items()
+    }
 
 
 class Ledger:
@@ -38,11 +61,18 @@ class Ledger:
     def note(self, event: str, at: datetime, participant: str = "", leg: str = "", **facts: object) -> None:
         """Add a journal entry; `facts` must be JSON-ready and free of secrets."""
         self._entries.append(
-            {"run_id": self._run_id, "at": at, "event": event, "participant": participant, "leg": leg, "facts": facts}
+            {
+                "run_id": self._run_id,
+                "at": at,
+                "event": event,
+                "participant": participant,
+                "leg": leg,
+                "facts": _plain(facts),
+            }
         )
 
     def new_leg(self, row: dict[str, Any]) -> None:
-        self._new_legs.append(row)
+        self._new_legs.append(_plain(row))
 
     def leg(self, name: str, **values: object) -> None:
         self._change(Leg, "name", name, values)
@@ -60,7 +90,7 @@ class Ledger:
         self._change(ShardCommand, "id", command_id, values)
 
     def _change(self, table: type[Any], key: str, value: object, values: Mapping[str, object]) -> None:
-        self._changes.setdefault((table, key), {}).setdefault(value, {}).update(values)
+        self._changes.setdefault((table, key), {}).setdefault(value, {}).update(_plain(values))
 
     async def commit(self) -> None:
         """Write everything collected. Raises LeaseLost when it is no longer ours to write."""

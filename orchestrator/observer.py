@@ -89,10 +89,15 @@ class Observer:
         self._reading_s: float | None = None
         self._read_again_s = 0.0
         self._swept_at: dict[str, datetime] = {}
+        self._by_hand: dict[int, dict[str, Member]] = {}  # by participant, then by the bridge's name of the call
 
     def expect(self, track: Track, leg: str) -> None:
         """News of `leg` concern this participant from now on."""
         self._by_leg[leg] = track
+
+    def expects(self, leg: str) -> bool:
+        """Whether `leg` is the call of a participant."""
+        return leg in self._by_leg
 
     def touch_all(self) -> None:
         """Something changed that concerns everybody."""
@@ -178,7 +183,7 @@ class Observer:
         if track is None:
             return
         if seen.state is LegState.CLEARED:
-            self.cleared(track, Cleared(ClearCause.LOST, Side.UNKNOWN, "no longer up after a restart"), now)
+            self.cleared(track, Cleared(ClearCause.LOST, Side.UNKNOWN, "no longer known when it was looked for"), now)
         else:
             self._ledger.note("adopted", now, track.code, seen.leg, state=seen.state.value)
             if rule.progressed(track, seen.state, seen.seen_at):
@@ -186,7 +191,7 @@ class Observer:
                 self._ledger.leg(seen.leg, state=seen.state.value, **moment)
             self.dirty.add(track.id)
             if track.kind is Kind.ROOM:
-                if track.call is not None and self._rooms[track.code].room.pin:
+                if track.call is not None and track.call.taken_up and self._rooms[track.code].room.pin:
                     track.call.digits_lost_at = now
                 self._actions.start(self._actions.read_far(track.code))
 
@@ -197,7 +202,6 @@ class Observer:
             return
         self._by_leg.pop(call.name, None)
         self.last_cleared_s = time.monotonic()
-        was_in = track.in_since is not None
         ended = rule.cleared(track, ended, at, self._redial, jitter(call.name), barred=barred)
         self._ledger.leg(
             call.name,
@@ -213,8 +217,6 @@ class Observer:
             "leg-cleared", at, track.code, call.name,
             cause=ended.cause.value, side=ended.side.value, raw=ended.raw[:500], way=call.way.value,
         )  # fmt: skip
-        if was_in and call.coming_down is Why.CLOSING:
-            self._ledger.note("site-out", at, track.code, call.name, cause=ended.cause.value)
         if call.coming_down is Why.REDIAL:
             self._ledger.participant(track.id, {"forgotten": track.tries})
         self.dirty.add(track.id)
@@ -222,7 +224,6 @@ class Observer:
     def _verb_failed(self, failed: VerbFailed, now: datetime) -> None:
         if failed.verb == "snapshot":
             self._reading_s, self.has_looked = None, True
-            self.touch_all()
             log.warning("roster-not-read", run=self._run.id, why=failed.error.why)
         track = self._by_leg.get(failed.leg)
         if track is None or track.call is None:
@@ -235,6 +236,9 @@ class Observer:
             self._ledger.note("outcome-unknown", now, track.code, failed.leg, why=error.why)
             if track.call.way is Way.BRIDGE_DIALS:  # look before anything is dialed again
                 self._actions.start(self._actions.adopt_on_bridge([failed.leg], wait_s=1.0))
+            else:
+                link = track.code if track.kind is Kind.ROOM else None
+                self._actions.start(self._actions.look(failed.leg, track.call.address, link=link))
             return
         cause, barred = cause_of(error)
         self.cleared(track, Cleared(cause, Side.DEVICE, error.why), now, barred=barred)
@@ -246,9 +250,9 @@ class Observer:
             if linked.bridge and (news.device, news.conference) == (linked.bridge.name, linked.room.number):
                 self._change_view(linked.view, news)
                 self._far_changed(code)
-                return
-        self._change_view(self.view, news)
-        self._match_member(news.member, now, gone=isinstance(news, MemberLeft))
+        if (news.device, news.conference) == (self._bridge.name, self._run.number):
+            self._change_view(self.view, news)
+            self._match_member(news.member, now, gone=isinstance(news, MemberLeft))
 
     @staticmethod
     def _change_view(view: RosterView, news: MemberJoined | MemberChanged | MemberLeft) -> None:
@@ -274,7 +278,12 @@ class Observer:
             return
         track = self._callers.track_of(member)
         if track is not None and not _is_ours(member):
-            track.by_hand = None if gone else member
+            calls = self._by_hand.setdefault(track.id, {})
+            if gone:
+                calls.pop(member.id, None)
+            else:
+                calls[member.id] = member
+            track.by_hand = next(iter(calls.values()), None)
             self.dirty.add(track.id)
 
     def _roster_read(self, read: RosterRead, now: datetime) -> None:
@@ -284,10 +293,10 @@ class Observer:
             return
         self.view.read(read.roster, read.asked)
         self.has_looked = True
-        self.roster_asked_s, self._reading_s = self._reading_s or 0.0, None
+        self.roster_asked_s, self._reading_s = read.asked_s, None
         self.orphans.clear()
+        self._by_hand.clear()
         mine: dict[int, Member] = {}
-        by_hand: dict[int, Member] = {}
         for member in self.view.members.values():
             leg = leg_of(member, self._run.tag)
             if leg is not None:
@@ -297,14 +306,15 @@ class Observer:
                 else:
                     self._orphan(leg, member, now)
             elif not _is_ours(member) and (track := self._callers.track_of(member)):
-                by_hand[track.id] = member
+                self._by_hand.setdefault(track.id, {})[member.id] = member
+        self._swept_at = {leg: at for leg, at in self._swept_at.items() if leg in self.orphans}
         for track in self._tracks:
-            if track.member is not mine.get(track.id) or track.by_hand is not by_hand.get(track.id):
-                rule.seen_in_roster(track, mine.get(track.id), now)
-                track.by_hand = by_hand.get(track.id)
-            elif track.call is not None and track.member is None:
-                rule.seen_in_roster(track, None, now)
-            self.dirty.add(track.id)
+            seen, by_hand = mine.get(track.id), next(iter(self._by_hand.get(track.id, {}).values()), None)
+            missed = seen is None and track.call is not None and track.call.missing_since is None
+            if missed or track.member != seen or track.by_hand != by_hand:
+                rule.seen_in_roster(track, seen, now)
+                track.by_hand = by_hand
+                self.dirty.add(track.id)
 
     def _orphan(self, leg: str, member: Member, now: datetime) -> None:
         """A call of ours that no participant has any more: put it out, and again if it stays."""
@@ -320,18 +330,18 @@ class Observer:
         ready = isinstance(news, SessionReady)
         self._ledger.note("device-back" if ready else "device-gone", now, device=news.device)
         for code, linked in self._rooms.items():
-            if linked.bridge and linked.bridge.name == news.device and linked.bridge.name != self._bridge.name:
+            if linked.bridge and linked.bridge.name == news.device:
                 if ready:
                     self._actions.start(self._actions.read_far(code))
                 else:
                     linked.view.lose()
                     self._far_changed(code)
-                return
+        if news.device != self._bridge.name:
+            return
         self.conference_ready = False  # it is opened again: the bridge may have restarted
         self._reading_s = None
         if not ready:
             self.view.lose()
-        self.touch_all()
 
 
 def _is_ours(member: Member) -> bool:

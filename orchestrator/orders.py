@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestrator.rules.reconcile import Kind, Track, Why
-from orchestrator.rules.states import ParticipantState
+from orchestrator.rules.states import ParticipantState, RunState
 from orchestrator.store.runs import ShardCommand
 
 VERBS = ("end", "extend", "call-absent", "redial", "hang-up", "mute", "unmute")
@@ -25,7 +25,10 @@ class Conducted(Protocol):
     """What an order may do to a run (the runner)."""
 
     tracks: list[Track]
+    state: RunState
 
+    @property
+    def is_closing(self) -> bool: ...
     def end(self, reason: str, now: datetime) -> None: ...
     def extend(self, minutes: int, now: datetime) -> None: ...
     def participant(self, code: str) -> Track | None: ...
@@ -67,6 +70,8 @@ def carry_out(run: Conducted, command: ShardCommand, now: datetime) -> str:
         order = check(command.verb, command.args)
     except OrderRefused as error:
         return f"refused: {error}"
+    if run.is_closing and order.verb in ("extend", "call-absent", "redial"):
+        return f"refused: the run is {run.state}, nobody is dialed any more"
     match order.verb:
         case "end":
             run.end("operator", now)

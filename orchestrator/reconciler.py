@@ -76,6 +76,8 @@ class Reconciler:
     def _look_at(self, track: Track, scene: Scene, now: datetime, intents: list[Intended]) -> None:
         decision = rule.decide(track, scene, now)
         self._enter(track, decision.state, now)
+        if scene.closing and track.in_since and track.call is None and track.by_hand is None:
+            self._leave(track, now)  # it was in to the end: its state stays so
         match decision.intent:
             case HangUp() as intent:
                 rule.coming_down(track, intent.why, now)
@@ -151,10 +153,13 @@ class Reconciler:
             way = track.call.way.value if track.call else Way.BY_HAND.value
             self._ledger.note("site-in", now, track.code, track.call.name if track.call else "", way=way)
         elif was is ParticipantState.IN:
-            track.in_since = None
-            self._ledger.note("site-out", now, track.code, cause=track.last.cause.value if track.last else "")
+            self._leave(track, now)
         if state is ParticipantState.ABSENT:
             self._ledger.note("site-absent", now, track.code, cause=track.last.cause.value if track.last else "")
+
+    def _leave(self, track: Track, now: datetime) -> None:
+        track.in_since = None
+        self._ledger.note("site-out", now, track.code, cause=track.last.cause.value if track.last else "")
 
     def _show(self, track: Track, scene: Scene) -> None:
         """Put what the board shows of a participant into its row, when it changed."""

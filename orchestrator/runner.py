@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from adapters import Capability, LegState
+from adapters import Capability, ClearCause, Cleared, LegState, Side
 from orchestrator.actions import Actions, LinkedRoom, News
 from orchestrator.desk import Desk
 from orchestrator.lease import Lease, LeaseLost
-from orchestrator.ledger import Ledger
+from orchestrator.ledger import Ledger, is_unwritable
 from orchestrator.observer import Observer
 from orchestrator.orders import carry_out
 from orchestrator.pace import Pace
@@ -65,6 +65,10 @@ class Props:
 
 _LAST_LOOK_S = 0.25
 """How often a closing run looks whether its last roster has come."""
+_GIVE_UP = timedelta(hours=24)
+"""So long after its end what is left over is swept; no call outlives its bridge by more."""
+_LEFT_OVER_PACE = 6
+"""What is left over is swept so many times more seldom."""
 
 
 class Runner:
@@ -96,6 +100,8 @@ class Runner:
             sweep_s=props.terms.sweep_s,
         )  # fmt: skip
         self._held: list[Intended] = []  # decided, but not written yet
+        self._last_scene: Scene | None = None
+        self._given_up = False
         self._carried_out: set[int] = set()
 
     # --- the loop ------------------------------------------------------------------------
@@ -131,6 +137,11 @@ class Runner:
     def is_over(self) -> bool:
         return self.state in RUN_OVER
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing is dialed any more: the run comes down, or is over."""
+        return self.is_over or self.state in (RunState.CLOSING, RunState.LEFTOVER)
+
     async def _wait(self) -> None:
         await asyncio.sleep(self.terms.breath_s)
         timeout = self._seconds_to_next()
@@ -144,15 +155,14 @@ class Runner:
 
     def _seconds_to_next(self) -> float:
         now = self.now()
-        moments = [self.terms.orders_s, (self._next_run_moment() - now).total_seconds()]
-        if self.state in (RunState.CLOSING, RunState.LEFTOVER):
-            moments.append(_LAST_LOOK_S)
-        return max(0.0, min(*moments, self._reconciler.seconds_to_next(now)))
-
-    def _next_run_moment(self) -> datetime:
+        moments = [self.terms.orders_s, self._reconciler.seconds_to_next(now)]
         if self.state is RunState.DUE:
-            return self.run.opens_at
-        return self.run.ends_at + timedelta(seconds=self.terms.grace_s)
+            moments.append((self.run.opens_at - now).total_seconds())
+        elif self.state is RunState.CLOSING:
+            moments.append(_LAST_LOOK_S)
+        elif not self.is_closing:
+            moments.append((self.run.ends_at + timedelta(seconds=self.terms.grace_s) - now).total_seconds())
+        return max(0.0, min(moments))
 
     async def _pass(self) -> None:
         now = self.now()
@@ -160,19 +170,29 @@ class Runner:
             self._seen.take(self._inbox.popleft(), now)
         await self._take_orders(now)
         self._move_run(now)
+        scene = self._scene(now)
+        if scene != self._last_scene:  # it concerns everybody
+            self._last_scene = scene
+            self._seen.touch_all()
         intents = self._held
-        self._reconciler.decide(self._scene(now), now, intents)
+        self._reconciler.decide(scene, now, intents)
         self._account(now)
         try:
             await self.ledger.commit()
         except LeaseLost:
-            raise
-        except Exception as error:  # the database is away: calls stay up, nothing is ordered, nothing is lost
+            if self._p.lease.lost:
+                raise
+            return  # it could not be renewed in time, and is still ours unless somebody takes it
+        except Exception as error:
+            if is_unwritable(error):
+                raise  # it would be refused for ever; the rows tell where the run is
+            # the database is away: calls stay up, nothing is ordered, nothing is lost
             log.warning("ledger-waits", run=self.run.id, error=type(error).__name__)
             return
         self._held = []
         for track, call, intent in intents:
-            if track.call is call:
+            # who was decided to be hung up again before the dialing could be written is not rung for it
+            if track.call is call and not (isinstance(intent, Dial) and call.coming_down):
                 self._act(track, call, intent)
         self._carried_out.clear()
         if self.state not in (RunState.DUE, *RUN_OVER):
@@ -201,7 +221,11 @@ class Runner:
             self.ledger.command(command.id or 0, claimed_at=now, epoch=self._p.lease.epoch, done_at=now, result=result)
 
     def end(self, reason: str, now: datetime) -> None:
-        """Bring the run to its end now."""
+        """Bring the run to its end now; what is left over after its end is given up."""
+        if self.is_closing:
+            if self.state is RunState.LEFTOVER:
+                self._give_up("ended by an operator", now)
+            return
         self.run.end_reason = reason
         self.run.ends_at = min(self.run.ends_at, now)
         self.ledger.run(end_reason=reason, ends_at=self.run.ends_at)
@@ -225,6 +249,13 @@ class Runner:
             rule.fresh(track)
             self.ledger.participant(track.id, {"forgotten": track.tries})
         self._seen.dirty.add(track.id)
+
+    def use_bridge(self, row: Bridge) -> None:
+        """A bridge's inventory entry changed: what is opened from now on is opened by it."""
+        for known in (self._p.bridge, *(linked.bridge for linked in self._p.rooms.values())):
+            if known is not None and known.id == row.id:
+                for column in Bridge.model_fields:
+                    setattr(known, column, getattr(row, column))
 
     def bring_down(self, track: Track, why: Why) -> None:
         """Order the participant's call down."""
@@ -260,7 +291,6 @@ class Runner:
             self.ledger.shard(state="done")
         self.ledger.run(**changes)
         self.ledger.note("run-state", now, state=state.value, reason=reason)
-        self._seen.touch_all()
 
     def _move_run(self, now: datetime) -> None:
         if self.is_over:
@@ -304,12 +334,20 @@ class Runner:
         up = [track for track in self.tracks if track.call is not None]
         if any(track.call.way is Way.BRIDGE_DIALS for track in up if track.call):
             self._seen.have_conference()  # its session is needed to bring them down
-        if not up and not self._seen.dirty and self._roster_is_clear():
+        if not up and not self._seen.dirty and (self._given_up or self._roster_is_clear()):
             self._to(RunState.DONE, now)
+        elif self.state is RunState.LEFTOVER and now >= self.run.ends_at + _GIVE_UP:
+            self._give_up("swept for a day", now)
         elif self.state is RunState.CLOSING and any(self._is_stuck(track, now) for track in up):
             for track in up:
                 self.ledger.note("leg-left-over", now, track.code, track.call.name if track.call else "")
             self._to(RunState.LEFTOVER, now)
+
+    def _give_up(self, why: str, now: datetime) -> None:
+        """Sweep no more: the bridge is gone for good, or whoever is there wants it so."""
+        self._given_up = True
+        for track in self.tracks:
+            self._seen.cleared(track, Cleared(ClearCause.UNKNOWN, Side.UNKNOWN, f"given up: {why}"), now)
 
     def _roster_is_clear(self) -> bool:
         """Whether a roster asked for after the last call came down shows none of ours.
@@ -332,17 +370,16 @@ class Runner:
         return now >= call.first_ordered_down_at + timedelta(seconds=3 * self.terms.sweep_s)
 
     def _scene(self, now: datetime) -> Scene:
-        closing = self.state in (RunState.CLOSING, RunState.LEFTOVER) or self.is_over
         under_way = self.state in (RunState.CALLING, RunState.LIVE, RunState.DEGRADED)
         return Scene(
             dialing=under_way and self._seen.has_looked and now < self.run.ends_at,
-            closing=closing,
+            closing=self.is_closing,
             bridge_session=self._p.desk.is_up(self._p.bridge.name),
             roster_known=self._seen.view.known,
             settle_s=self.terms.settle_s,
             admission_s=self.terms.admission_s,
             ring_s=self.terms.ring_s,
-            sweep_s=self.terms.sweep_s,
+            sweep_s=self.terms.sweep_s * (_LEFT_OVER_PACE if self.state is RunState.LEFTOVER else 1),
         )
 
     # --- act -----------------------------------------------------------------------------
@@ -358,19 +395,23 @@ class Runner:
 
     def _adopt(self) -> None:
         """Pick up the calls that an earlier process, or an earlier owner, left."""
-        by_id = {track.id: track for track in self.tracks}
-        for leg in self._p.legs:
-            if leg.state == LegState.CLEARED.value:
+        now = self.now()
+        memories = {leg.name: leg.memory for leg in self._p.legs if leg.state != LegState.CLEARED.value}
+        for track in self.tracks:
+            call = track.call
+            if call is None:
                 continue
-            track = by_id[leg.participant_id]
-            if track.call is None:
-                continue
-            self._seen.expect(track, leg.name)
-            if track.call.way is Way.BRIDGE_DIALS:
-                continue
-            if leg.memory is None:
+            self._seen.expect(track, call.name)
+            if call.way is Way.BRIDGE_DIALS:
+                continue  # looked for as soon as the bridge's session is up
+            memory = memories[call.name]
+            if memory is not None:
+                link = track.code if track.kind is Kind.ROOM else None
+                self._actions.start(
+                    self._actions.adopt(call.name, memory, call.address, link=link, wanted=self._seen.expects)
+                )
+            elif now < rule.overdue_at(call, self.terms.ring_s):
                 # not answered when the other process ended: the same order again repeats the same messages
-                self._act(track, track.call, Dial(track.call.rung))
-                continue
-            link = track.code if track.kind is Kind.ROOM else None
-            self._actions.start(self._actions.adopt(leg.name, leg.memory, leg.address, link=link))
+                self._act(track, call, Dial(call.rung))
+            else:  # nothing can be left of it, and the same order now would ring anew
+                self._seen.cleared(track, Cleared(ClearCause.LOST, Side.OURS, "its set-up was cut short"), now)

@@ -120,4 +120,5 @@ def _call(leg: Leg) -> Call:
         connected_at=leg.connected_at,
         admitted_at=leg.admitted_at,
         coming_down=Why(leg.coming_down) if leg.coming_down else None,
+        taken_up=True,
     )

@@ -51,6 +51,7 @@ class Call:
     admitted_at: datetime | None = None
     missing_since: datetime | None = None  # up, and not in the roster, since then
     digits_lost_at: datetime | None = None  # taken up while its PIN may have been half entered
+    taken_up: bool = False  # an earlier process, or an earlier owner, placed it
     coming_down: Why | None = None
     ordered_down_at: datetime | None = None
     first_ordered_down_at: datetime | None = None
@@ -307,7 +308,7 @@ def cleared(
     if call is None:
         return ended
     why = call.coming_down
-    track.call, track.member, track.in_since = None, None, None
+    track.call, track.member = None, None
     track.far_seen = None if track.far_seen is None else False
     if why is Why.NOT_LET_IN:
         ended = Cleared(ClearCause.NOT_ALLOWED, ended.side, "connected, but never shown in the conference")

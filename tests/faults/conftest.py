@@ -4,10 +4,12 @@ import asyncio
 import csv
 import io
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -89,7 +91,7 @@ class Theater:
                 paper = dict(papers[key])
                 sealed = self.keys.seal(secret if secret and key == "bridge" else paper.pop("control_secret"))
                 paper.pop("control_secret", None)
-                row = Bridge(**paper, control_secret=sealed)
+                row = self._bridge = Bridge(**paper, control_secret=sealed)
                 session.add(row)
                 await session.flush()
                 ids[row.name] = row.id or 0
@@ -172,11 +174,17 @@ async def theater(sqlite_database: Database, tmp_path: Path) -> AsyncIterator[Op
     async with AsyncExitStack() as stack:
 
         async def open_(
-            sites: int = 3, *, behaviors: Any = None, bridge: Any = None, conducted: bool = True, **furniture: Any
+            sites: int = 3,
+            *,
+            behaviors: Any = None,
+            bridge: Any = None,
+            conducted: bool = True,
+            terms: Mapping[str, Any] = MappingProxyType({}),
+            **furniture: Any,
         ) -> tuple[Theater, Conductor | None]:
             province = await stack.enter_async_context(Province(sites, behaviors=behaviors, bridge=bridge))
             made = Theater(province, sqlite_database, tmp_path, stack)
             await made.furnish(**furniture)
-            return made, await made.conductor() if conducted else None
+            return made, await made.conductor(terms=replace(FAST, **terms)) if conducted else None
 
         yield open_
