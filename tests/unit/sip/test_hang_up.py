@@ -12,7 +12,8 @@ from adapters.sip.call import Call
 from adapters.sip.listener import Ending
 from adapters.sip.pair import Patience
 from adapters.sip.sdp import medias
-from adapters.values import DialOptions
+from adapters.values import Address, DialOptions
+from tests.unit.sip.conftest import MakeWire
 from tests.unit.sip.stage import FAR_SDP, LEG, NEAR_SDP, Mind, Stage, answers, rings, silent, stage, until
 
 
@@ -133,6 +134,23 @@ async def test_while_the_near_side_thinks_about_the_far_sides_offer() -> None:
         assert s.near.endings == s.far.endings == [Ending.BYE]
         assert all(m.port == 0 for m in medias(s.far.acks[0]))
         await s.forgotten(mind)
+
+
+async def test_an_answer_to_a_reinvite_that_comes_after_the_bye_gets_its_ack(make_wire: MakeWire) -> None:
+    async with stage() as s:
+        wire = await make_wire()
+        mind = await s.mind(near=Address("sip", "x", *wire.address), flow="III")
+        await mind.dial(s.far)
+        wire.reply(await wire.next("INVITE"), 200, body=NEAR_SDP)
+        await wire.next("ACK")
+        again = await wire.next("INVITE")
+        await mind.hang_up()
+        wire.reply(await wire.next("BYE"), 200)
+        await mind.heard.cleared(LEG)
+        wire.reply(again, 200, body=NEAR_SDP)
+        ack = await wire.next("ACK")
+        assert (ack.cseq, ack.to_tag) == (again.cseq, "peer-tag")
+        await s.drained(mind)
 
 
 async def test_when_it_is_up() -> None:

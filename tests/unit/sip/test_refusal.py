@@ -161,6 +161,7 @@ async def test_one_audio_offered_twice_is_offered_once_more_each_media_once() ->
         await mind.dial(s.far)
         await mind.heard.event(LegConnected, LEG)
         assert [request.body for request in s.far.requests] == [doubled, plain]
+        assert len({request.call_id for request in s.far.requests}) == 2, "a new call, not the refused one again"
         await mind.hang_up()
         await mind.heard.cleared(LEG)
         await s.drained(mind)

@@ -185,3 +185,25 @@ async def test_closing_while_a_connection_is_open_tells_nothing() -> None:
         await mind.die()
         await asyncio.sleep(0.1)
         assert mind.told == []
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 2))
+async def test_a_death_at_any_moment_of_the_set_up(turns: int) -> None:
+    """What the mind does after a restart: adopt what is remembered, dial again what is not."""
+    async with stage() as s:
+        first = await s.mind()
+        await first.dial(s.far)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        second = await s.mind(port=await first.die())
+        if LEG in s.memories:
+            assert (await second.adopt()).state == "connected"
+        else:
+            await second.dial(s.far)
+            await second.heard.event(LegConnected, LEG)
+        await until(lambda: s.near.up and s.far.up)
+        assert len(s.near.calls) == len(s.far.calls) == 1
+        assert s.near.acks == [FAR_SDP] and s.far.acks == [b""]
+        await second.hang_up()
+        await second.heard.cleared(LEG)
+        await s.drained(second)

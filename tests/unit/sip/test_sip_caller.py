@@ -199,6 +199,21 @@ async def test_a_second_phone_that_answers_is_thanked_and_sent_home(make_agent: 
     assert ear.words == ["answered"]
 
 
+async def test_the_offer_of_a_second_phone_gets_an_answer_before_its_bye(
+    make_agent: MakeAgent, make_wire: MakeWire
+) -> None:
+    agent, peer, ear = await make_agent(), await make_wire(), Ear()
+    agent.call(peer.uri(), ear)
+    invite = await peer.next("INVITE")
+    peer.reply(invite, 200, tag="first", body=sdp())
+    await peer.next("ACK")
+    peer.reply(invite, 200, tag="second", body=sdp())
+    ack = await peer.next("ACK")
+    assert ack.to_tag == "second"
+    assert [media.port for media in medias(ack.sdp)] == [0]
+    assert (await peer.next("BYE")).to_tag == "second"
+
+
 async def test_answers_of_strangers_are_not_believed(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     stranger = await make_wire("127.0.0.9")
@@ -249,7 +264,7 @@ async def test_every_method_is_signed_once_it_was_asked(
     challenge = f'Digest realm="codec", nonce="n1", qop="auth", algorithm={algorithm}'
     peer.reply(first, status, headers=[(asks, challenge)])
     await peer.next("ACK")
-    invite = await peer.next("INVITE")
+    invite = await peer.next("INVITE", after=first)
     assert (invite.call_id, invite.from_tag) == (first.call_id, first.from_tag)
     assert invite.cseq == first.cseq + 1
     assert invite.branch != first.branch
@@ -263,7 +278,7 @@ async def test_every_method_is_signed_once_it_was_asked(
     bye = await peer.next("BYE")
     assert rightly_signed(bye, answer, algorithm, "s3cret word")  # without being asked again
     peer.reply(bye, status, headers=[(asks, challenge.replace("n1", "n2") + ", stale=true")])
-    again = await peer.next("BYE")
+    again = await peer.next("BYE", after=bye)
     assert rightly_signed(again, answer, algorithm, "s3cret word")
     assert 'nonce="n2"' in again.get(answer)
     peer.reply(again, 200)
@@ -273,10 +288,12 @@ async def test_every_method_is_signed_once_it_was_asked(
 async def test_a_wrong_secret_is_said_once_and_not_tried_for_ever(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(credentials=lambda realm, host: ("u", "wrong")), await make_wire(), Ear()
     agent.call(peer.uri(), ear, sdp=sdp())
+    invite = None
     for _ in range(2):
-        peer.reply(await peer.next("INVITE"), 401, headers=[("WWW-Authenticate", 'Digest realm="r", nonce="n"')])
+        invite = await peer.next("INVITE", after=invite)
+        peer.reply(invite, 401, headers=[("WWW-Authenticate", 'Digest realm="r", nonce="n"')])
     assert (await ear.next("refused"))[0] == 401
-    assert [m.method for m in peer.heard if isinstance(m, Request)].count("INVITE") == 2
+    assert len({m.branch for m in peer.heard if isinstance(m, Request) and m.method == "INVITE"}) == 2
 
 
 async def test_without_credentials_a_challenge_is_a_refusal(make_agent: MakeAgent, make_wire: MakeWire) -> None:
@@ -377,6 +394,11 @@ async def test_a_reinvite_is_answered_and_repeated_until_its_ack(make_agent: Mak
     assert await ear.next("offered") == sdp(port=4400)
     second = await peer.next(200, method="INVITE")
     assert first.to_bytes() == second.to_bytes()
+    inside(peer, agent, invite, "ACK", 1)  # of an earlier INVITE, once more
+    inside(peer, agent, invite, "OPTIONS", 6)
+    await peer.next(200, method="OPTIONS")
+    assert "confirmed" not in ear.words
+    assert call.busy
     inside(peer, agent, invite, "ACK", 5)
     assert await ear.next("confirmed") == b""
     assert not call.busy

@@ -122,6 +122,30 @@ def test_a_refused_answer_is_not_repeated_but_a_stale_nonce_is_renewed() -> None
     assert "nc=00000001" in again.headers["authorization"][0]
 
 
+def test_a_nonce_that_was_good_before_may_grow_old_without_being_called_stale() -> None:
+    ring = Keyring()
+    ring.learn(_request(), _asks(www_authenticate=['Digest realm="r", nonce="n1", qop="auth"']))
+    for _ in range(2):
+        request = _request()
+        ring.sign(request, lambda realm: ("u", "p"), "c")
+    assert ring.learn(request, _asks(www_authenticate=['Digest realm="r", nonce="n2", qop="auth"']))
+    request = _request()
+    ring.sign(request, lambda realm: ("u", "p"), "c")
+    assert 'nonce="n2"' in request.headers["authorization"][0]
+    assert not ring.learn(request, _asks(www_authenticate=['Digest realm="r", nonce="n3", qop="auth"']))
+
+
+def test_a_session_key_keeps_its_client_nonce() -> None:
+    ring = Keyring()
+    ring.learn(_request(), _asks(www_authenticate=['Digest realm="r", nonce="n1", qop="auth", algorithm=MD5-sess']))
+    nonces = set()
+    for number in range(2):
+        request = _request()
+        ring.sign(request, lambda realm: ("u", "p"), f"c{number}")
+        nonces.add(request.headers["authorization"][0].partition('cnonce="')[2].partition('"')[0])
+    assert nonces == {"c0"}
+
+
 def test_a_proxy_and_a_server_can_both_be_answered() -> None:
     ring, request = Keyring(), _request()
     ring.learn(request, _asks(proxy_authenticate=['Digest realm="p", nonce="1"']))

@@ -58,12 +58,16 @@ class Wire(asyncio.DatagramProtocol):
     def close(self) -> None:
         self._transport.close()
 
-    async def next(self, what: str | int, *, method: str = "") -> Any:
-        """The next message that is this request method or this status; others are passed over."""
+    async def next(self, what: str | int, *, method: str = "", after: Request | None = None) -> Any:
+        """The next message that is this request method or this status; others are passed over.
+
+        `after` passes over what only repeats that request (a busy machine is slower than T1).
+        """
         async with asyncio.timeout(WAIT_S):
             while True:
                 message, self.peer = await self._fresh.get()
-                if isinstance(message, Request) and message.method == what:
+                repeated = after is not None and message.branch == after.branch
+                if isinstance(message, Request) and message.method == what and not repeated:
                     return message
                 if isinstance(message, Response) and message.status == what and method in ("", message.cseq_method):
                     return message
