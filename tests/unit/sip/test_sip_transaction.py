@@ -280,3 +280,23 @@ def test_callers_of_before_rfc_3261_are_told_apart_without_a_branch() -> None:
         old.branch = ""
         bench.layer.request(old, way, bench.now)
     assert len(bench.layer) == 2
+
+
+@pytest.mark.parametrize("reliable", [False, True])
+def test_the_same_order_once_more_takes_the_place_of_the_one_before(reliable: bool) -> None:
+    way = Way(reliable=reliable)
+    bench, first, _ = begin("INVITE", way)
+    bench.layer.response(reply(first, 486), way, bench.now)
+    bench.run(1)
+    second = request("INVITE")
+    bench.layer.start(second, way, "second", bench.now)
+    bench.run(20)
+    assert bench.layer.response(reply(second, 180), way, bench.now)
+    bench.run(40)  # past the time at which the first one would have been forgotten
+    assert len(bench.layer) == 1
+    assert bench.layer.response(reply(second, 200), way, bench.now)
+    bench.look()
+    assert [told.client.user for told in bench.told if isinstance(told, Deliver)][1:] == ["second", "second"]
+    bench.run(80)
+    assert len(bench.layer) == 0
+    assert not bench.layer._by_flow
