@@ -314,6 +314,15 @@ class Conductor:
         name = LegName.find(leg)
         return name is not None and self.leases.may_act(f"run-{name.run}")
 
+    async def until_over(self, run_id: int) -> None:
+        """Return when a run is over, as its row says, whoever conducts it."""
+        while True:
+            async with self._database.read() as session:
+                run = await session.get(Run, run_id)
+            if run is None or RunState(run.state) in RUN_OVER:
+                return
+            await self.bell.wait(run_id, 1.0)
+
     # --- orders --------------------------------------------------------------------------
 
     async def order(self, run_id: int, verb: str, args: Mapping[str, object]) -> int:
