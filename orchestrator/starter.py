@@ -78,7 +78,6 @@ class Starter:
         self._call_off = call_off
         self._changed_at: dict[int, datetime] = {}
 
-
     async def arm_all(self) -> None:
         """Hang the bell of every meeting's next occurrence, from the rows."""
         now = self._clock.now()
