@@ -65,9 +65,9 @@ async def test_an_owner_paused_while_it_dials_leaves_half_made_calls_to_the_heir
     assert await overlaps(place) == []
 
 
-async def test_without_the_guard_a_pause_shows_in_the_evidence(ground: Opening) -> None:
+async def test_without_the_guard_a_pause_shows_in_the_evidence(sqlite_ground: Opening) -> None:
     """Proves that the tests above can fail."""
-    place = await ground(6, ONE_ALWAYS_BUSY)
+    place = await sqlite_ground(6, ONE_ALWAYS_BUSY)
     owner, heir = await place.two_hosts(unguarded=True)
     await place.until_in("qt06")
     await place.pause_past_lease(owner, heir)
