@@ -16,42 +16,33 @@ REST_S = 2.0
 
 
 def measure(quick: bool) -> Iterator[Figure]:
-    """Resident memory per leg: over the idle service, and over the run that is claimed but cannot dial.
+    """Resident memory per leg, over the idle service: the run, its rows, its calls, all that grew.
 
-    The service is started afresh once the inventory is there, so that no memory freed after
-    the import is filled up silently. The bridge's manager is away until the second look.
+    The service is started afresh once the inventory is there, so that no memory that was
+    freed after the import is filled up silently.
     """
     for way in WAYS:
-        idle, claimed, live = _resident(way)
+        idle, live = _resident(way)
         yield Figure(f"memory.leg.{way}", (live - idle) / SITES / 1024, "KiB", AIM_KIB)
-        yield Figure(f"memory.leg.{way}.run", (claimed - idle) / SITES / 1024, "KiB")
         yield Figure(f"memory.service.{way}.idle", idle / 2**20, "MiB")
         yield Figure(f"memory.service.{way}.live", live / 2**20, "MiB")
 
 
-def _resident(way: str) -> tuple[int, int, int]:
+def _resident(way: str) -> tuple[int, int]:
     with Province(SITES) as province, Service() as service:
         service.start()
         bridge = province.papers["bridge"]
         service.install(bridge, province.rows(way))
         service.stop()
-        province.do("manager-down")
         service.start()
         time.sleep(REST_S)
         idle = service.rss
         service.book(bridge["name"], soon(1))
-        service.record.until(
-            lambda record: bool(record.ask("SELECT 1 FROM journal WHERE event = 'conference-trouble'")), 30, "run waits"
-        )
-        time.sleep(REST_S)
-        claimed = service.rss
-        need(service.record.one("SELECT count(*) FROM leg") == 0, "dialed without a conference")
-        province.do("manager-up")
         service.record.until(lambda record: record.sites_in() == SITES, 60, f"{SITES} sites in by {way}")
         time.sleep(REST_S)
         live = service.rss
         need(service.record.sites_in() == SITES, "sites fell out again")
         province.need_each_rung_once(SITES, f"{SITES} by {way}")
         service.need_peace()
-        say(f"{SITES} legs by {way}: {idle / 2**20:.1f} -> {claimed / 2**20:.1f} -> {live / 2**20:.1f} MiB")
-        return idle, claimed, live
+        say(f"{SITES} legs by {way}: {idle / 2**20:.1f} -> {live / 2**20:.1f} MiB")
+        return idle, live

@@ -46,12 +46,12 @@ CALL = (
 
 
 def measure(quick: bool) -> Iterator[Figure]:
-    """Messages of one dialog in turn, for a second each; the best of three.
+    """Messages of one dialog in turn, for half a second each; the best of three.
 
     Both split a message into its fields and leave their values as text; ours also reads what
     a transaction is found by.
     """
-    seconds = 0.2 if quick else 1.0
+    seconds = 0.2 if quick else 0.5
     mine = [parse(raw) for raw in CALL]
     theirs = [sipmessage.Message.parse(raw) for raw in CALL]
     for ours, other in zip(mine, theirs, strict=True):
