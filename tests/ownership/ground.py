@@ -4,14 +4,15 @@ import asyncio
 import csv
 import io
 import itertools
+import multiprocessing
 import os
 import re
 import signal
 import sqlite3
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from orchestrator.store.inventory import Bridge, Room
 from orchestrator.store.journal import JournalBell, JournalEntry, since
 from orchestrator.store.meetings import Meeting, book
 from orchestrator.store.runs import Run, ShardLease, open_commands
+from tests.ownership import watched
 
 PATIENCE_S = 45.0
 """How long a test waits for what must come; never what is measured."""
@@ -37,46 +39,50 @@ TTL_S = 3.0
 TOKEN = "a-token-that-only-tests-use"
 SHARD = "run-1"
 _LOOK_S = 0.1
-_LISTENING = re.compile(r"listening on (http://\S+)")
+
+# Hosts are forked from a process that has imported everything: what they do takes time, not how they start.
+_NURSERY = multiprocessing.get_context("forkserver")
+_NURSERY.set_forkserver_preload(["tests.ownership.watched"])
 
 
 class Host:
     """One process of diemcau, as on a host of its own: its own address for SIP."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, process: ForkServerProcess, folder: Path) -> None:
         self.name = name
         self.process = process
-        self.said: list[str] = []
-        self._news = asyncio.Event()
-        self._url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._reading = asyncio.create_task(self._read())
+        self._folder = folder
 
     @property
     def pid(self) -> int:
+        assert self.process.pid is not None
         return self.process.pid
 
-    async def _read(self) -> None:
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            text = line.decode(errors="replace").rstrip()
-            self.said.append(text)
-            self._news.set()
-            if (found := _LISTENING.search(text)) is not None and not self._url.done():
-                self._url.set_result(found[1])
-        if not self._url.done():
-            self._url.set_exception(AssertionError(f"{self.name} did not start: {self.said[-20:]}"))
-            self._url.exception()
+    def said(self, where: str = "err") -> list[str]:
+        """The lines of its log so far, or of its standard output (`out`)."""
+        path = self._folder / where
+        return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+    async def until_said(self, *patterns: str, where: str = "err") -> re.Match[str]:
+        """Wait for a line in which one of the patterns is found."""
+        wanted = re.compile("|".join(patterns))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    over = not self.process.is_alive()
+                    for line in self.said(where):
+                        if (found := wanted.search(line)) is not None:
+                            return found
+                    if over:
+                        break
+                    await asyncio.sleep(_LOOK_S / 2)
+        except TimeoutError:
+            pass
+        raise AssertionError(f"{self.name} never said {wanted.pattern!r}: {self.said()[-20:]}")
 
     async def url(self) -> str:
         """Where it listens, once it does."""
-        return await asyncio.wait_for(asyncio.shield(self._url), PATIENCE_S)
-
-    async def until_said(self, *texts: str) -> None:
-        """Return once its log has a line with one of these texts."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not any(text in line for line in self.said for text in texts):
-                self._news.clear()
-                await self._news.wait()
+        return (await self.until_said(r"listening on (http://\S+)"))[1]
 
     async def order(self, path: str, **body: object) -> int:
         """Give an order over REST; returns the command's number."""
@@ -88,23 +94,29 @@ class Host:
 
     async def pause(self) -> None:
         """Stop it as a machine that is starved or suspended does; returns when it stands still."""
-        self.process.send_signal(signal.SIGSTOP)
-        await asyncio.to_thread(os.waitid, os.P_PID, self.pid, os.WSTOPPED)
+        os.kill(self.pid, signal.SIGSTOP)
+        path = Path(f"/proc/{self.pid}/stat")
+        while path.read_text().rpartition(")")[2].split()[0] != "T":  # noqa: ASYNC110, ASYNC240 - told by nobody
+            await asyncio.sleep(0)
 
     def resume(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     async def kill(self) -> None:
         """Kill it without a word, and have it gone."""
-        if self.process.returncode is None:
-            self.process.kill()
-        await self.process.wait()
-        await self._reading
+        self.process.kill()
+        await self.exit_code()
 
     async def ask_to_stop(self) -> int:
         """SIGTERM; returns its exit code."""
         self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), PATIENCE_S)
+        return await self.exit_code()
+
+    async def exit_code(self) -> int:
+        """What it ended with, once it has."""
+        await asyncio.to_thread(self.process.join, PATIENCE_S)
+        assert self.process.exitcode is not None, f"{self.name} has not ended: {self.said()[-20:]}"
+        return self.process.exitcode
 
 
 class Ground:
@@ -124,7 +136,9 @@ class Ground:
 
     # --- setting up ----------------------------------------------------------------------
 
-    async def furnish(self, *, ladders: tuple[str, ...] = ("third-party bridge-dials", "bridge-dials")) -> None:
+    async def furnish(
+        self, *, ladders: tuple[str, ...] = ("third-party bridge-dials", "bridge-dials"), link: bool = False
+    ) -> None:
         """The province's papers as inventory, and a meeting whose dialing has opened. Sites get `ladders` in turn."""
         keys = Keys.open_or_create(self._folder / "key")
         papers: Any = self.province.papers
@@ -157,7 +171,7 @@ class Ground:
                 title="Giao ban", start=start, time_zone="UTC", duration_min=60,
                 bridge_id=ids[papers["bridge"]["name"]], all_sites=True, lead_min=10, created_at=datetime.now(UTC),
             )  # fmt: skip
-            await book(session, meeting, [], [linked.id or 0])
+            await book(session, meeting, [], [linked.id or 0] if link else [])
 
     async def host(self, *words: str, unguarded: bool = False, **settings: object) -> Host:
         """Start another process of diemcau; `words` are its command line, otherwise it serves."""
@@ -168,15 +182,15 @@ class Ground:
             "admission_s": 8, "roster_s": 1, "redial_s": "[1, 1, 2]", "redial_steady_s": 2, "pace_off": True,
             "redial_after_drop_s": "[1, 2]", "redial_after_hang_up_s": 1, "lease_ttl_s": TTL_S, **settings,
         }  # fmt: skip
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DIEMCAU_")}
-        environment |= {f"DIEMCAU_{name.upper()}": str(value) for name, value in given.items()}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.ownership.watched", str(self.record), *(["--unguarded"] if unguarded else []),
-            *(words or ("serve",)),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env=environment, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-        host = Host(f"host{number}", process)
+        folder = self._folder / f"host{number}"
+        folder.mkdir()
+        process = _NURSERY.Process(
+            target=watched.run,
+            args=(words or ("serve",), {f"DIEMCAU_{k.upper()}": str(v) for k, v in given.items()}, str(folder)),
+            kwargs={"record": str(self.record), "unguarded": unguarded},
+        )
+        await asyncio.to_thread(process.start)
+        host = Host(f"host{number}", process, folder)
         self._stack.push_async_callback(host.kill)
         self.hosts.append(host)
         return host
@@ -230,7 +244,7 @@ class Ground:
         lines = [f"{name}: {text}" for name, text in await self.totals()]
         lines += [f"{e.id} {e.at:%S.%f} {e.event} {e.participant} {e.leg} {e.facts}" for e in await self.journal()]
         for host in self.hosts:
-            lines += [f"{host.name} ({host.pid}): {line}" for line in host.said[-40:]]
+            lines += [f"{host.name} ({host.pid}): {line}" for line in host.said()[-40:]]
         return "\n".join(lines)
 
     async def totals(self) -> list[tuple[str, object]]:

@@ -5,12 +5,11 @@ import json
 
 from tests.ownership.conftest import Opening
 from tests.ownership.evidence import overlaps
-from tests.ownership.ground import PATIENCE_S, Host
+from tests.ownership.ground import Host
 
 
 async def told(host: Host) -> dict[str, object]:
-    assert host.process.stdout is not None
-    return dict(json.loads(await asyncio.wait_for(host.process.stdout.readline(), PATIENCE_S)))
+    return dict(json.loads((await host.until_said(r"^\{.*\}$", where="out"))[0]))
 
 
 async def test_two_of_cron_and_a_service_at_the_same_instant(ground: Opening) -> None:
@@ -24,7 +23,7 @@ async def test_two_of_cron_and_a_service_at_the_same_instant(ground: Opening) ->
     assert (stats["rings"], stats["never_rung_twice"], stats["calls_up"]) == (4, True, 4)
     assert sum(len(each["started"]) for each in said) <= 1  # type: ignore[misc, arg-type]
     await place.end(service)
-    assert [await asyncio.wait_for(host.process.wait(), PATIENCE_S) for host in cron] == [0, 0]
-    assert service.process.returncode is None
+    assert [await host.exit_code() for host in cron] == [0, 0]
+    assert service.process.is_alive()
     await place.nothing_is_left()
     assert await overlaps(place) == []

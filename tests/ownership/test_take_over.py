@@ -18,7 +18,7 @@ async def nobody_was_put_out(place: Ground) -> None:
 
 async def test_killed_in_the_middle_of_dialing_and_again_when_all_are_in(ground: Opening) -> None:
     # a half-made pair is bound to the address it was made from; what the bridge dials is not
-    place = await ground(6, "ring 2; answer", ladders=("bridge-dials",))
+    place = await ground(6, "ring 2; answer", ladders=("bridge-dials",), link=True)
     first, second = await place.two_hosts()
     await place.until_rings(6)
     third, _ = await asyncio.gather(place.host(), first.kill())
@@ -82,7 +82,7 @@ async def test_without_the_guard_a_pause_shows_in_the_evidence(sqlite_ground: Op
 
 
 async def test_asked_to_stop_it_hands_over_and_calls_stay_up(ground: Opening) -> None:
-    place = await ground(6)
+    place = await ground(6, link=True)
     owner, heir = await place.two_hosts()
     await place.until_in()
     before = await place.stats()

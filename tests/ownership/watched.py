@@ -1,8 +1,6 @@
 """`diemcau` as it is, with a record of every order it gives to a device; and, to prove the record, without its guard.
 
-    python -m tests.ownership.watched RECORD [--unguarded] serve|autodial ...
-
-RECORD gets one line of JSON for each SIP request, each AMI action and each lease that was
+The record gets one line of JSON for each SIP request, each AMI action and each lease that was
 had, with the seconds since boot, which all processes of this machine share.
 """
 
@@ -10,6 +8,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.bridges.asterisk import connection as ami
@@ -83,11 +82,18 @@ def switch_guard_off() -> None:
     Leases._lose = lambda self, lease: None  # type: ignore[method-assign]
 
 
-if __name__ == "__main__":
-    path, *words = sys.argv[1:]
-    watch(Record(path))
-    if words[0] == "--unguarded":
+def run(words: Sequence[str], environment: Mapping[str, str], folder: str, *, record: str, unguarded: bool) -> None:
+    """Be a process of diemcau; what it says goes to the files `out` and `err` in `folder`."""
+    for name in [name for name in os.environ if name.startswith("DIEMCAU_")]:
+        del os.environ[name]
+    os.environ.update(environment)
+    for number, name in ((1, "out"), (2, "err")):
+        file = os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(file, number)
+    # what was imported before the fork has streams of its own
+    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    watch(Record(record))
+    if unguarded:
         switch_guard_off()
-        words = words[1:]
     sys.argv = ["diemcau", *words]
     main()

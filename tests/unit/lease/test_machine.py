@@ -307,3 +307,21 @@ def test_the_lease_holds_its_promises(machine: type[LeaseMachine]) -> None:
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )
+
+
+@pytest.mark.parametrize("verb", ["acquire", "renew"])
+async def test_what_a_pause_before_the_database_took_is_off_the_holders_time(
+    machine: type[LeaseMachine], tmp_path: Path, verb: str
+) -> None:
+    """Otherwise a rival could act before the holder knows that it may not."""
+    database = Database(migrated_sqlite(tmp_path, machine.template))
+    await furnish(database)
+    world = World(database)
+    holder, rival = Process("holder", world), Process("rival", world)
+    if verb == "renew":
+        await holder.acquire(SHARDS[0])
+    holder.database.before_s = TERMS.ttl_s + 0.1
+    await (holder.leases.renew() if verb == "renew" else holder.acquire(SHARDS[0]))
+    await rival.acquire(SHARDS[0])
+    assert [may(lease) for lease in (*holder.had, *rival.had)] == [False, True]
+    await database.close()
