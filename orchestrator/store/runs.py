@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint, bindparam, insert, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -179,8 +180,12 @@ async def mark_of_installation(session: AsyncSession, fresh: str) -> str:
     """The installation's mark; `fresh` becomes it when there is none yet."""
     row = await session.get(Installation, 1)
     if row is None:
-        row = Installation(id=1, mark=fresh)
-        session.add(row)
+        try:
+            async with session.begin_nested():
+                session.add(Installation(id=1, mark=fresh))
+            return fresh
+        except IntegrityError:  # another process starts at the same moment, and was first
+            row = (await session.exec(select(Installation))).one()
     return row.mark
 
 

@@ -18,7 +18,7 @@ from orchestrator.store.database import Database
 from orchestrator.store.inventory import Bridge
 from orchestrator.store.journal import JournalBell, since
 from orchestrator.store.meetings import Meeting
-from orchestrator.store.runs import Run, ShardLease
+from orchestrator.store.runs import Installation, Run, ShardLease, mark_of_installation
 from schedules.clock import SystemClock
 
 SHARD = "run-1"
@@ -137,3 +137,17 @@ async def test_a_shard_has_one_ticket_at_a_time_and_a_failing_one_harms_nothing(
     await dispatcher.offer("run-3")
     await asyncio.sleep(0)
     assert taken == ["run-1", "run-2"], "a dispatcher that is closed begins nothing"
+
+
+async def test_processes_that_start_at_once_agree_on_the_installations_mark(database: Database) -> None:
+    both = asyncio.Barrier(2)
+
+    async def mark(fresh: str) -> str:
+        async with database.write() as session:
+            if not database.is_sqlite:  # there one writes after the other
+                assert await session.get(Installation, 1) is None
+                await both.wait()
+            return await mark_of_installation(session, fresh)
+
+    one, two = await asyncio.gather(mark("aaaaaa"), mark("bbbbbb"))
+    assert one == two
