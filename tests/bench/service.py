@@ -21,9 +21,10 @@ import httpx
 import psutil
 
 from tests.bench.figure import WorkWrong, need
-from tests.bench.place import ROOT, free_port
+from tests.bench.place import ROOT
 from tests.bench.province import Row
 from tests.bench.record import Record
+from tests.support.port import free_port
 
 HOST = "127.0.0.1"
 SIP_HOST = "127.0.40.1"

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.bench.figure import need
-from tests.bench.place import free_port
+from tests.support.port import free_port
 
 CALLED_HOST, CALLING_HOST = "127.0.30.1", "127.0.30.3"
 _BUFFER = "4194304"

@@ -3,7 +3,6 @@
 import asyncio
 import csv
 import io
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -30,6 +29,7 @@ from orchestrator.store.inventory import Bridge, Room
 from orchestrator.store.journal import JournalBell, JournalEntry, since
 from orchestrator.store.meetings import Meeting, book
 from schedules.clock import SystemClock
+from tests.support.port import free_port
 
 PATIENCE_S = 40.0
 """How long a test waits for what must come; never what is measured."""
@@ -45,19 +45,6 @@ FAST = RunTerms(
     sweep_s=0.4,
     roster_s=2.0,
 )
-
-
-def free_port(host: str) -> int:
-    """A port that is free for UDP and TCP."""
-    while True:
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
-            stream.bind((host, 0))
-            port: int = stream.getsockname()[1]
-            try:
-                datagram.bind((host, port))
-            except OSError:
-                continue
-            return port
 
 
 class Theater:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,19 +13,13 @@ import httpx
 from tests.peers.lab.asterisk import tail
 from tests.peers.lab.place import LabError
 from tests.peers.lab.process import Child, Ledger
+from tests.support.port import free_port
 
 SIP_IP = "127.0.40.1"
 UP_S = 60.0
 LOOK_S = 0.2  # how often a board is looked at while something is waited for
 
 Board = dict[str, Any]
-
-
-def free_port(ip: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((ip, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Orchestrator:
