@@ -4,9 +4,14 @@ Ends with 1 when something did not do its work. A slow figure is a figure, never
 """
 
 import argparse
+import signal
+import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+
+import httpx
 
 from tests.bench import alarm, dialing, memory, pair, parser, restart
 from tests.bench.figure import Figure, WorkWrong
@@ -36,6 +41,7 @@ def main() -> int:
         for name, measure in BENCHES.items():
             print(f"{name:10} {_first_line(measure)}")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended
     wrong = 0
     began = time.monotonic()
     for name in arguments.only or BENCHES:
@@ -43,8 +49,8 @@ def main() -> int:
         try:
             for figure in BENCHES[name](arguments.quick):
                 print(figure.line(), flush=True)
-        except WorkWrong as error:
-            print(f"bench {name}: {error}", file=sys.stderr)
+        except (WorkWrong, OSError, httpx.HTTPError, sqlite3.Error, subprocess.SubprocessError) as error:
+            print(f"bench {name}: {type(error).__name__}: {error}", file=sys.stderr)
             wrong = 1
     say(f"done in {time.monotonic() - began:.0f} s")
     return wrong
