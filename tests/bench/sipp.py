@@ -15,7 +15,10 @@ from tests.support.port import free_port
 CALLED_HOST, CALLING_HOST = "127.0.30.1", "127.0.30.3"
 _BUFFER = "4194304"
 _SIPP = ("sipp", "-nostdin", "-buff_size", _BUFFER)
-_CALLS_S = 120
+_RATE = 50_000
+"""Above what SIPp reaches: how many dialogs there are at once is the only limit.
+Its own closed loop (-users) sometimes never ends (3.6.1)."""
+_CALLS_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,15 @@ class Called:
         """Whether its port stands in the kernel's table of UDP sockets (proc(5), /proc/net/udp)."""
         return any(f":{self.port:04X} " in line for line in Path("/proc/net/udp").read_text().splitlines())
 
-    def measure(self, users: int, dialogs: int) -> Rate:
-        """So many callers of SIPp's UAC scenario, each at its next call at once. Raises WorkWrong for a lost call."""
+    def measure(self, at_once: int, dialogs: int) -> Rate:
+        """SIPp's UAC scenario as fast as it goes, so many dialogs at a time. Raises WorkWrong for a lost call."""
         environment = {**os.environ, "TERM": "dumb"}
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         calling = subprocess.run(
             [*_SIPP, "-sn", "uac", f"{CALLED_HOST}:{self.port}", "-i", CALLING_HOST,
-             "-users", str(users), "-m", str(dialogs), "-timeout", str(_CALLS_S)],
+             "-r", str(_RATE), "-l", str(at_once), "-m", str(dialogs)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd=tempfile.gettempdir(),
+            timeout=_CALLS_S,
         )  # fmt: skip
         wall_s, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         need(calling.returncode == 0, f"SIPp's UAC lost calls (status {calling.returncode})")
