@@ -31,34 +31,31 @@ request, as if it had got lost (a device that is dead). Nothing waits in a task 
 """
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from adapters.sip.call import ALLOW, Call
+from adapters.sip.clockwork import Clockwork
 from adapters.sip.dialog import Dialog
-from adapters.sip.exchange import Exchange, Identity
+from adapters.sip.exchange import Done, Exchange, Identity
 from adapters.sip.listener import CallListener, CallState
-from adapters.sip.message import Malformed, Request, Response, name_addr, parse, response_to, split_commas
-from adapters.sip.route import Bound, Routes, contact, is_literal
+from adapters.sip.message import Malformed, Request, Response, name_addr, response_to
+from adapters.sip.reception import Reception, Serve
+from adapters.sip.route import Bound, Routes, contact
 from adapters.sip.sdp import refusal
-from adapters.sip.transaction import Client, Deliver, Send, Server, Timing, Transactions, cancel_for
-from adapters.sip.transport import Connection, Flow, UdpFlow
-from adapters.sip.uri import BadUri, Uri, stamp_via, via_target
-from adapters.sip.wheel import Alarm, Wheel
+from adapters.sip.transaction import Client, Server, Timing, cancel_for
+from adapters.sip.transport import Flow
+from adapters.sip.uri import Uri
+from adapters.sip.wheel import Alarm
 from adapters.values import Address
 
-_log = logging.getLogger(__name__)
-
-_GRACE_S = 8.0
-"""So long after its start a caller keeps silent to requests inside calls it does not know: they
-may be an earlier process's, about to be adopted. A 481 would end them; whoever asks asks again."""
 _PING_S = 90.0
 _RING_S = 180.0
+_TARGETS = frozenset({"INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY"})
+"""Requests whose Contact says where to reach us from now on (section 12.2)."""
 
 
 def _utc_now() -> datetime:
@@ -100,44 +97,37 @@ class SipAgent:
         self.on_invite = on_invite
         self.hears = hears
         self.timing = timing or Timing()
-        self._wheel = Wheel()
-        self._layer = Transactions(self.timing, self._wheel)
-        self._calls: dict[tuple[str, str], Call] = {}
-        self._routes = Routes(self)
+        self.works = Clockwork(self.timing)
+        self.reception = Reception(self)
+        self.routes = Routes(self)
+        self._layer = self.works.layer
+        self._calls = self.reception.calls
         self._main: Bound | None = None
         self._pinging: asyncio.TimerHandle | None = None
-        self._settled_at = 0.0
         self._interned: dict[str, str] = {}
-        self._ticking: asyncio.TimerHandle | None = None
-        self._performing = False
-        self._loop: asyncio.AbstractEventLoop
-        self.unread = 0
-        """Messages that nobody could read."""
-        self.disbelieved = 0
-        """Responses that belonged to nothing, or came from the wrong place."""
 
     # -- life -------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Bind UDP and TCP. Raises OSError when the address is taken. Safe to repeat."""
         if self._main is None:
-            self._loop = asyncio.get_running_loop()
-            self._main = await self._routes.bind(self._host, self._port)
-            self._settled_at = self._loop.time() + (_GRACE_S if self.on_invite is None else 0.0)
+            self.works.start()
+            self._main = await self.routes.bind(self._host, self._port)
+            self.reception.open()
             self._ping()
 
     async def bind(self, host: str, port: int = 0) -> tuple[str, int]:
         """Take one more address; returns it. Raises OSError."""
-        return (await self._routes.bind(host, port)).address
+        return (await self.routes.bind(host, port)).address
 
     async def close(self) -> None:
         """Close the sockets. Calls stay up: nobody is told (they outlive the process)."""
         self._main = None
-        for timer in (self._ticking, self._pinging):
-            if timer is not None:
-                timer.cancel()
-        self._ticking = self._pinging = None
-        self._routes.close()
+        self.works.stop()
+        if self._pinging is not None:
+            self._pinging.cancel()
+            self._pinging = None
+        self.routes.close()
         self._calls.clear()
 
     @property
@@ -160,20 +150,36 @@ class SipAgent:
         """How many requests are under way or just settled."""
         return len(self._layer)
 
+    @property
+    def unread(self) -> int:
+        """Messages that nobody could read."""
+        return self.reception.unread
+
+    @property
+    def disbelieved(self) -> int:
+        """Responses that belonged to nothing, or came from the wrong place."""
+        return self.reception.disbelieved
+
+    @property
+    def serves(self) -> dict[str, Serve]:
+        """Who takes which method outside dialogs (not INVITE): `serves["REGISTER"] = take`."""
+        return self.reception.serves
+
+    @property
+    def follows(self) -> dict[tuple[str, str], Serve]:
+        """Who takes requests inside dialogs that are no calls, by (Call-ID, our tag)."""
+        return self.reception.follows
+
     def time(self) -> float:
-        return self._loop.time()
+        return self.works.loop.time()
 
     def later(self, delay_s: float, action: Callable[[], None]) -> Alarm:
-        """Do something later; costs no task."""
-        alarm = Alarm(self._wheel, action)
-        self._wheel.arm(alarm, self._loop.time() + delay_s)
-        if self._ticking is None:
-            self._tick()
-        return alarm
+        """Do something later, on the one wheel; costs no task."""
+        return self.works.later(delay_s, action)
 
     def soon(self, action: Callable[[], None]) -> None:
         """Do something in the next turn of the loop."""
-        self._loop.call_soon(self._guarded, action)
+        self.works.soon(action)
 
     # -- verbs ------------------------------------------------------------------------
 
@@ -197,7 +203,7 @@ class SipAgent:
         `user` and `display` are who calls; `ring_s` bounds the time until the answer; an
         `identity` that was used before repeats that call. Raises BadUri for an address that is none.
         """
-        bound = self._routes.at(local) if local else self._first
+        bound = self.routes.at(local) if local else self._first
         target = Uri.parse(str(to))
         uri = str(to)
         ours = f"sip:{user}@{bound.shown(target.host)}" if user else f"sip:{bound.shown(target.host)}"
@@ -226,7 +232,7 @@ class SipAgent:
         except (KeyError, TypeError, ValueError) as wrong:
             raise ValueError(f"this is no memory of a SIP call: {wrong!r}") from None
         dialog = Dialog.from_memory(memory, age_s)
-        bound = self._routes.at(local) if local else self._first
+        bound = self.routes.at(local) if local else self._first
         call = Call(self, bound, dialog, listener, incoming=False)
         call.state = CallState.CONFIRMED
         call.peer_product = self.intern(str(memory.get("product", "")))
@@ -234,35 +240,65 @@ class SipAgent:
         self._calls[dialog.key] = call
         return call
 
+    def send(
+        self,
+        method: str,
+        to: Address | str,
+        done: Done,
+        *,
+        user: str = "",
+        display: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        content_type: str = "",
+        body: bytes = b"",
+        credentials: tuple[str, str] | None = None,
+        limit_s: float | None = None,
+        identity: Identity | None = None,
+        local: tuple[str, int] | None = None,
+    ) -> Dialog:
+        """Send a request outside calls; `done` is told its final response, or None.
+
+        What it makes (a subscription) is found by the returned dialog: `follows[dialog.key]`.
+        Raises BadUri for an address that is none.
+        """
+        bound = self.routes.at(local) if local else self._first
+        shown = bound.shown(Uri.parse(str(to)).host)
+        known = identity or Identity(os.urandom(12).hex(), os.urandom(6).hex(), "")
+        ours = name_addr(f"sip:{user}@{shown}" if user else f"sip:{shown}", display)
+        dialog = Dialog(known.call_id, ours, known.tag, name_addr(str(to)), str(to))
+        extra = [*headers, ("content-type", content_type)] if content_type else [*headers]
+
+        def build(branch: str) -> Request:
+            request = dialog.request(method, branch)
+            request.body = body
+            for name, value in extra:
+                request.headers.setdefault(name.lower(), []).append(value)
+            return request
+
+        Exchange(
+            self,
+            bound,
+            str(to),
+            build,
+            done,
+            user=user,
+            credentials=credentials,
+            limit_s=limit_s,
+            branch=known.branch,
+        ).start()
+        return dialog
+
     async def options(
         self, to: Address | str, timeout_s: float = 4.0, credentials: tuple[str, str] | None = None
     ) -> Response | None:
         """Ask whether anybody is there; any final response is a yes, None is a no."""
-        found: asyncio.Future[Response | None] = self._loop.create_future()
-        bound = self._first
-        target = Uri.parse(str(to))
-        dialog = Dialog(
-            os.urandom(12).hex(),
-            name_addr(f"sip:{bound.shown(target.host)}"),
-            os.urandom(6).hex(),
-            name_addr(str(to)),
-            str(to),
-        )
+        found: asyncio.Future[Response | None] = self.works.loop.create_future()
 
         def done(response: Response | None) -> None:
             if not found.done():
                 found.set_result(response)
 
-        exchange = Exchange(
-            self,
-            bound,
-            str(to),
-            lambda branch: dialog.request("OPTIONS", branch),
-            done,
-            credentials=credentials,
-            limit_s=timeout_s,
-        )
-        exchange.start()
+        self.send("OPTIONS", to, done, credentials=credentials, limit_s=timeout_s)
         try:
             return await asyncio.wait_for(found, timeout_s + 1.0)
         except TimeoutError:
@@ -272,175 +308,22 @@ class SipAgent:
 
     def received(self, data: bytes, flow: Flow) -> None:
         """Take one message in; whatever it is, the socket lives on."""
-        if len(data) <= 4 and not data.strip(b"\r\n\0"):
-            return  # keep-alive
-        try:
-            message = parse(data)
-        except Malformed as wrong:
-            self.unreadable(wrong, flow)
-            return
-        now = self._loop.time()
-        try:
-            if isinstance(message, Response):
-                if not self._layer.response(message, flow, now):
-                    self._stray(message)
-            else:
-                self._request(message, flow, now)
-        except Exception:
-            _log.exception("sip.message_failed")
-        if self._layer.out:
-            self._perform()
+        self.reception.received(data, flow)
 
     def unreadable(self, wrong: Malformed, flow: Flow) -> None:
-        """Count what could not be read, and say 400 where that is possible."""
-        self.unread += 1
-        _log.debug("sip.unreadable from %s:%s: %s", flow.host, flow.port, wrong)
-        if wrong.request is not None:
-            try:
-                self._stateless(wrong.request, self._stamped(wrong.request, flow), 400, f"Bad Request: {wrong}")
-            except (BadUri, IndexError):
-                return
+        self.reception.unreadable(wrong, flow)
 
     def flow_failed(self, flow: Flow) -> None:
-        """A connection is gone; when we closed it ourselves, nobody's call has failed."""
-        if self._main is None:
-            return
-        self._routes.lost(flow, isinstance(flow, Connection) and flow.outgoing and not flow.stood)
-        self._layer.flow_failed(flow, self._loop.time())
-        if self._layer.out:
-            self._perform()
+        self.reception.flow_failed(flow)
 
     def datagram_refused(self, branch: str, method: str) -> None:
-        """Somebody's machine said that nobody listens on that port."""
-        self._layer.request_failed(branch, method, self._loop.time())
-        if self._layer.out:
-            self._perform()
-
-    def _stamped(self, request: Request, flow: Flow) -> Flow:
-        """Stamp the top Via with where the request came from; returns the way back."""
-        values = request.headers["via"]
-        first = split_commas(values[0])
-        top = stamp_via(first[0], flow.host, flow.port)
-        values[0] = ", ".join([top, *first[1:]])
-        if not isinstance(flow, UdpFlow):
-            return flow
-        host, port = via_target(top)
-        if (host, port) == (flow.host, flow.port) or not is_literal(host):
-            return flow
-        return UdpFlow(self._routes.at(flow.local).udp, host, port)
-
-    def _request(self, request: Request, flow: Flow, now: float) -> None:
-        if self.hears is not None and not self.hears(request):
-            return
-        method = request.method
-        try:
-            way = self._stamped(request, flow)
-        except (BadUri, IndexError):
-            self.unread += 1
-            return
-        if method == "ACK":
-            if not self._layer.ack(request, now):
-                call = self._calls.get((request.call_id, request.to_tag))
-                if call is not None:
-                    self._guarded(partial(call._acked, request))
-            return
-        if method == "CANCEL":
-            self._cancel(request, way, now)
-            return
-        call = None
-        if request.to_tag:
-            call = self._calls.get((request.call_id, request.to_tag))
-            if call is None:
-                if not self._layer.repeats(request, way, now) and (method == "BYE" or now >= self._settled_at):
-                    self._stateless(request, way, 481)
-                return
-        elif method != "INVITE" or self.on_invite is None:
-            self._outside(request, way)
-            return
-        try:
-            server = self._layer.request(request, way, now)
-        except OverflowError:
-            self._stateless(request, way, 503, headers=[("Retry-After", "5")])
-            return
-        if server is None:
-            return
-        if call is not None:
-            self._guarded(partial(call._requested, request, server))
-        else:
-            self._incoming(request, server, flow)
-        if server.state == 0 and method == "INVITE":
-            server.respond(response_to(request, 100), now)
-
-    def _incoming(self, request: Request, server: Server, flow: Flow) -> None:
-        if request.headers.get("require"):
-            wanted = ", ".join(request.listed("require"))
-            server.respond(
-                response_to(request, 420, to_tag=os.urandom(6).hex(), headers=[("Unsupported", wanted[:200])]),
-                self._loop.time(),
-            )
-            return
-        dialog = Dialog.received(request, os.urandom(6).hex())
-        dialog.transport, dialog.peer = flow.transport, (flow.host, flow.port)
-        call = Call(self, self._routes.at(flow.local), dialog, CallListener(), incoming=True)
-        call._receive(request, server)
-        self._calls[dialog.key] = call
-        if self.on_invite is not None:
-            self._guarded(partial(self.on_invite, call))
-
-    def _cancel(self, request: Request, way: Flow, now: float) -> None:
-        invite = self._layer.invite_of(request)
-        if invite is None:
-            self._stateless(request, way, 481)
-            return
-        server = self._layer.request(request, way, now)
-        if server is None:
-            return
-        call = invite.user
-        tag = call.dialog.local_tag if isinstance(call, Call) else ""
-        server.respond(response_to(request, 200, to_tag=tag), now)
-        if isinstance(call, Call):
-            self._guarded(call._cancelled_by_peer)
-
-    def _outside(self, request: Request, way: Flow) -> None:
-        """A request outside every dialog that is no call for us: answered without state."""
-        method = request.method
-        if method == "OPTIONS":
-            self._stateless(request, way, 200)
-        elif method == "INVITE":
-            self._stateless(request, way, 404)
-        elif method in ("BYE", "INFO", "UPDATE", "NOTIFY"):
-            self._stateless(request, way, 481)
-        else:
-            self._stateless(request, way, 405)
-
-    def _stateless(
-        self, request: Request, way: Flow, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()
-    ) -> None:
-        extra = [("Server", self.user_agent), *headers]
-        if status in (200, 405):
-            extra += [("Allow", ALLOW), ("Accept", "application/sdp")]
-        tag = f"{hash((request.call_id, request.branch)) & 0xFFFFFFFF:08x}"  # the same for every repetition
-        way.send(response_to(request, status, reason, to_tag=tag, headers=extra).to_bytes())
-
-    def _stray(self, response: Response) -> None:
-        """A response without a transaction: a repeated 2xx is acknowledged once more."""
-        call = self._calls.get((response.call_id, response.from_tag))
-        if (
-            call is not None
-            and response.cseq_method == "INVITE"
-            and 200 <= response.status < 300
-            and call._ack_cseq == response.cseq
-            and response.to_tag == call.dialog.remote_tag
-        ):
-            call._send_ack()
-            return
-        self.disbelieved += 1
+        self.reception.datagram_refused(branch, method)
 
     # -- what calls and exchanges need ------------------------------------------------
 
     def route(self, exchange: Exchange, go: Callable[[Flow | None], None]) -> None:
         """Find the flow for a request and go on with it."""
-        self._routes.find(exchange.hop, exchange.bound, exchange.dialog, go)
+        self.routes.find(exchange.hop, exchange.bound, exchange.dialog, go)
 
     def dress(self, request: Request, flow: Flow, bound: Bound, user: str, may_switch: bool) -> Flow:
         """Put Via, Contact and our name on a request; returns the flow, TCP for a large one."""
@@ -449,24 +332,24 @@ class SipAgent:
         if request.method == "INVITE":
             headers["allow"] = [ALLOW]
         if may_switch:
-            flow = self._routes.for_size(request, flow, bound)
+            flow = self.routes.for_size(request, flow, bound)
         shown = bound.shown(flow.host)
         headers["via"] = [f"SIP/2.0/{flow.transport} {shown};branch={request.branch};rport"]
-        if request.method in ("INVITE", "UPDATE"):
+        if request.method in _TARGETS:
             headers["contact"] = [contact(user, shown, flow.transport)]
         return flow
 
     def start_client(self, request: Request, flow: Flow, user: Exchange, limit_s: float | None) -> Client:
-        client = self._layer.start(request, flow, user, self._loop.time(), limit_s)
-        self._perform()
+        client = self._layer.start(request, flow, user, self.works.loop.time(), limit_s)
+        self.works.perform()
         return client
 
     def cancel(self, client: Client) -> None:
         """CANCEL an INVITE that has had a 1xx."""
-        now = self._loop.time()
+        now = self.works.loop.time()
         client.give_up_by(now + self.timing.limit)
         self._layer.start(cancel_for(client.request), client.flow, None, now)
-        self._perform()
+        self.works.perform()
 
     def send_ack(self, call: Call, request: Request) -> None:
         """Send the ACK of a 2xx, which is a matter of its own (section 13.2.2.4)."""
@@ -475,7 +358,7 @@ class SipAgent:
             if flow is not None:
                 self.dress(request, flow, call.bound, "", True).send(request.to_bytes())
 
-        self._routes.find(call.dialog.next_hop(), call.bound, call.dialog, go)
+        self.routes.find(call.dialog.next_hop(), call.bound, call.dialog, go)
 
     def dismiss_fork(self, call: Call, response: Response) -> None:
         """A second phone answered the same INVITE: take its call and end it (13.2.2.4)."""
@@ -493,7 +376,7 @@ class SipAgent:
         twin.hang_up()
 
     def acked(self, server: Server) -> None:
-        server.acked(self._loop.time())
+        server.acked(self.works.loop.time())
 
     def respond(self, server: Server, response: Response, call: Call, method: str) -> None:
         """Send a response of a call, with what such a response carries."""
@@ -507,8 +390,25 @@ class SipAgent:
                 headers["contact"] = [contact(call.contact_user, shown, flow.transport)]
         elif response.status == 405:
             headers["allow"] = [ALLOW]
-        server.respond(response, self._loop.time())
-        self._perform()
+        server.respond(response, self.works.loop.time())
+        self.works.perform()
+
+    def reply(
+        self,
+        server: Server,
+        request: Request,
+        status: int,
+        reason: str = "",
+        *,
+        to_tag: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> None:
+        """Answer a request that was served or followed; without `to_tag` a final answer gets one of its own."""
+        tag = to_tag or (os.urandom(6).hex() if status > 100 and not request.to_tag else "")
+        extra = [("Server", self.user_agent), *headers]
+        server.respond(response_to(request, status, reason, to_tag=tag, headers=extra, body=body), self.time())
+        self.works.perform()
 
     def forget(self, call: Call) -> None:
         """A call is over."""
@@ -524,56 +424,6 @@ class SipAgent:
             self._interned.clear()
         return self._interned.setdefault(text, text)
 
-    # -- the wheel and the actions ----------------------------------------------------
-
-    def _perform(self) -> None:
-        """Do what the transactions want done, in order; not entered twice."""
-        if self._performing:
-            return
-        self._performing = True
-        layer = self._layer
-        try:
-            while layer.out:
-                actions, layer.out = layer.out, []
-                for action in actions:
-                    if isinstance(action, Send):
-                        action.flow.send(action.data)
-                    elif isinstance(action, Deliver):
-                        if action.client.user is not None:
-                            self._guarded(partial(action.client.user.response, action.response))
-                            action.client.lighten()
-                    elif isinstance(action.transaction, Server):
-                        if action.transaction.user is not None:
-                            self._guarded(action.transaction.user.no_ack)
-                    elif action.transaction.user is not None:
-                        self._guarded(partial(action.transaction.user.expired, action.why))
-        finally:
-            self._performing = False
-        if self._ticking is None and self._wheel:
-            self._tick()
-
-    def _guarded(self, action: Callable[[], object]) -> None:
-        """Somebody else's code: its failure is logged and stops nothing."""
-        try:
-            action()
-        except Exception:
-            _log.exception("sip.listener_failed")
-        if self._layer.out and not self._performing:
-            self._perform()
-
-    def _tick(self) -> None:
-        """Turn the wheel; the clock stands still while nothing waits."""
-        self._ticking = None
-        if self._main is None:
-            return
-        now = self._loop.time()
-        for timed in self._wheel.advance(now):
-            self._guarded(partial(timed.expire, now))
-        if self._layer.out:
-            self._perform()
-        if self._wheel and self._ticking is None:
-            self._ticking = self._loop.call_later(self._wheel.grain_s, self._tick)
-
     def _ping(self) -> None:
-        self._routes.ping()
-        self._pinging = self._loop.call_later(_PING_S, self._ping)  # not on the wheel: an idle agent sleeps
+        self.routes.ping()
+        self._pinging = self.works.loop.call_later(_PING_S, self._ping)  # not on the wheel: an idle agent sleeps

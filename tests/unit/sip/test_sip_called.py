@@ -358,7 +358,7 @@ async def test_a_slow_reader_is_given_up_before_memory_is(make_agent: MakeAgent)
     writer.write(b"\r\n\r\n")
     await asyncio.wait_for(reader.readexactly(2), WAIT_S)  # its pong: the connection stands
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    flow = agent._routes.at(agent.address).tcp.existing(*name)
+    flow = agent.routes.at(agent.address).tcp.existing(*name)
     assert flow is not None
     for _ in range(600):
         flow.send(b"x" * 65_536)
@@ -368,7 +368,7 @@ async def test_a_slow_reader_is_given_up_before_memory_is(make_agent: MakeAgent)
 
 async def test_a_udp_socket_that_is_full_loses_and_goes_on(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer = await make_agent(), await make_wire()
-    udp = agent._routes.at(agent.address).udp
+    udp = agent.routes.at(agent.address).udp
     UdpFlow(udp, peer.address[0], peer.address[1]).send(b"x" * 70_000)  # no datagram is so large
     assert udp.lost == 1
     peer.request("OPTIONS", agent.address)
