@@ -58,7 +58,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+", re.ASCII)
 _BRANCH = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
 _TAG = re.compile(r";\s*tag\s*=\s*([^\s;,>]+)", re.IGNORECASE)
 _CSEQ = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z0-9.!%*_+`'~-]+)", re.ASCII)
-_FOLD = re.compile(r"\n[ \t]+")
+_BLANK = " \t"
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _CSEQ_END = 2**31
 
@@ -234,8 +234,8 @@ def _parse_head(raw: bytes) -> Request | Response:
     head = raw.decode("utf-8", "surrogateescape")
     lines = head.split("\r\n")
     ends = len(lines) - 1
-    if head.count("\n") != ends or head.count("\r") != ends or "\n " in head or "\n\t" in head:
-        head = _FOLD.sub(" ", head.replace("\r\n", "\n"))
+    if head.count("\n") != ends or head.count("\r") != ends:
+        head = head.replace("\r\n", "\n")
         if "\r" in head:
             raise Malformed("a bare CR in the head")
         lines = head.split("\n")
@@ -245,16 +245,23 @@ def _parse_head(raw: bytes) -> Request | Response:
         raise Malformed("a NUL in the head")
     headers: Headers = {}
     message = _start(lines[0], headers)
+    last: list[str] = []
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        key = _KEYS.get(name) or _key(name)
-        if not colon or not key:
-            raise Malformed(f"{line[:60]!r} is not a header line", _answerable(message))
+        key = _KEYS.get(name)
+        if key is None or not colon:
+            if last and line.startswith((" ", "\t")):  # folded (section 7.3.1)
+                last[-1] = f"{last[-1]} {line.strip(_BLANK)}".strip(_BLANK)
+                continue
+            key = _key(name)
+            if not colon or not key:
+                raise Malformed(f"{line[:60]!r} is not a header line", _answerable(message))
         values = headers.get(key)
         if values is None:
-            headers[key] = [value.strip(" \t")]
+            last = headers[key] = [value.strip(_BLANK)]
         else:
-            values.append(value.strip(" \t"))
+            values.append(value.strip(_BLANK))
+            last = values
     return message
 
 
@@ -271,7 +278,7 @@ def _start(line: str, headers: Headers) -> Request | Response:
 
 def _key(name: str) -> str:
     """The lower-case full name of a header as it was written, or "" for no name at all."""
-    name = name.rstrip(" \t")
+    name = name.rstrip(_BLANK)
     if not _TOKEN.fullmatch(name):
         return ""
     name = name.lower()
@@ -293,7 +300,7 @@ def _body(message: Message, rest: bytes) -> bytes:
 def content_length(values: list[str]) -> int:
     """The one length that all Content-Length headers give. Raises Malformed."""
     text = values[0]
-    if not (text.isascii() and text.isdigit()) or len(text) > 9 or any(value != text for value in values):
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or values.count(text) != len(values):
         raise Malformed(f"Content-Length {', '.join(values)[:60]!r} is not one number")
     length = int(text)
     if length > MAX_BODY:
@@ -369,9 +376,13 @@ def _without_quoted(value: str) -> str:
 
 def name_addr(uri: str, display: str = "", tag: str = "") -> str:
     """A From/To/Contact value; control characters never pass into a header."""
-    shown = "".join(char for char in display if char.isprintable())[:120].replace("\\", "\\\\").replace('"', '\\"')
+    shown = _printable(display)[:120].replace("\\", "\\\\").replace('"', '\\"')
     value = f'"{shown}" <{uri}>' if shown else f"<{uri}>"
     return f"{value};tag={tag}" if tag else value
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(char for char in text if char.isprintable())
 
 
 def response_to(
@@ -395,4 +406,4 @@ def response_to(
     for name, value in headers:
         ours.setdefault(name.lower(), []).append(value)
     reason = reason or REASONS.get(status, "Unknown")
-    return Response(status, "".join(char for char in reason if char.isprintable())[:80], ours, body)
+    return Response(status, _printable(reason)[:80], ours, body)
