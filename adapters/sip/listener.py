@@ -9,7 +9,8 @@ from adapters.sip import sdp as sdps
 from adapters.sip.message import Request, Response
 
 if TYPE_CHECKING:
-    from adapters.sip.call import Call, Offer
+    from adapters.sip.call import Call
+    from adapters.sip.offer import Offer
 
 
 class CallState(StrEnum):
@@ -63,6 +64,14 @@ class CallListener:
     def informed(self, call: Call, content_type: str, body: bytes) -> int:
         """An INFO came; returns the status to answer."""
         return 200
+
+    def notified(self, call: Call, request: Request) -> int:
+        """A NOTIFY came; returns the status to answer."""
+        return 200
+
+    def referred(self, call: Call, request: Request) -> int:
+        """A REFER came; returns the status to answer. Whoever says 202 owes the NOTIFYs."""
+        return 405
 
     def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
         """The call is over; told once, and not when `refused` was."""

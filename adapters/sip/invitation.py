@@ -1,0 +1,50 @@
+"""The INVITE of a call and the re-INVITE inside one: exchanges whose 1xx and repeated 2xx matter too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adapters.sip.exchange import Exchange
+from adapters.sip.listener import CallState
+from adapters.sip.message import Response
+
+if TYPE_CHECKING:
+    from adapters.sip.call import Call
+    from adapters.sip.usage import Usage
+
+
+class Invitation(Exchange):
+    """The INVITE of a call."""
+
+    __slots__ = ("call",)
+    call: Call
+
+    def provisional(self, response: Response) -> None:
+        self.call._provisional(response)
+
+    def response(self, response: Response) -> None:
+        if 200 <= response.status < 300:
+            self.call._accepted(response)
+        else:
+            super().response(response)
+
+
+class Reinvitation(Exchange):
+    """A re-INVITE: the call stands whatever becomes of it."""
+
+    __slots__ = ("call",)
+    call: Usage
+
+    def response(self, response: Response) -> None:
+        call = self.call
+        if not 200 <= response.status < 300:
+            Exchange.response(self, response)
+        elif call._ack_cseq == response.cseq:
+            call._send_ack()
+        elif call._leaving or call.state is CallState.ENDED:
+            call._ack_cseq, call._ack_body = response.cseq, b""  # too late to be of use, but it wants its ACK
+            call._send_ack()
+        elif call._invitation is self:
+            call.owes_ack = True
+            call.dialog.refresh(response)
+            self._finish(response)
