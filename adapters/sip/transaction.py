@@ -33,6 +33,8 @@ class Flow(Protocol):
     host: str
     port: int
 
+    def send(self, data: bytes) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -49,13 +51,24 @@ class Timing:
 
 
 class Send(NamedTuple):
-    flow: Any
+    flow: Flow
     data: bytes
+
+    def perform(self) -> None:
+        self.flow.send(self.data)
 
 
 class Deliver(NamedTuple):
     client: "Client"
     response: Response
+
+    def perform(self) -> None:
+        client = self.client
+        if client.user is not None:
+            try:
+                client.user.response(self.response)
+            finally:
+                client.lighten()
 
 
 class Expired(NamedTuple):
@@ -63,6 +76,15 @@ class Expired(NamedTuple):
 
     transaction: "Client | Server"
     why: str
+
+    def perform(self) -> None:
+        user = self.transaction.user
+        if user is None:
+            return
+        if isinstance(self.transaction, Server):
+            user.no_ack()
+        else:
+            user.expired(self.why)
 
 
 Action = Send | Deliver | Expired
@@ -344,7 +366,7 @@ class Transactions:
         """What tells server transactions apart (section 17.2.3), old branches included."""
         method = "INVITE" if request.method == "ACK" else request.method
         via = request.headers["via"][0]
-        if request.branch.startswith("z9hG4bK"):
+        if request.branch.startswith("z9hG4bK") and len(request.branch) > 7:
             return request.branch, sent_by(via), method
         return f"{request.call_id}|{request.cseq}|{request.from_tag}|{request.uri}", sent_by(via), method
 

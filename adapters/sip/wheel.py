@@ -24,22 +24,35 @@ class Timed:
         raise NotImplementedError
 
 
-class Wheel:
-    """Buckets of `grain_s`; a timer fires at most one grain late, never early."""
+NEVER = 1 << 62
+"""The bucket of nothing."""
 
-    __slots__ = ("_buckets", "_done", "grain_s")
+
+class Wheel:
+    """Buckets of `grain_s`; a timer fires at most one grain and its slack late, never early."""
+
+    __slots__ = ("_buckets", "_done", "grain_s", "soonest")
 
     def __init__(self, grain_s: float = 0.02) -> None:
         self.grain_s = grain_s
         self._buckets: dict[int, dict[Timed, None]] = {}
         self._done = -1
+        self.soonest = NEVER
+        """The first bucket in which something may wait: nothing is due before `at(soonest)`."""
 
     def __bool__(self) -> bool:
         return bool(self._buckets)
 
-    def arm(self, timed: Timed, at: float) -> None:
-        """Let it expire at `at`; an earlier arming is forgotten."""
-        slot = max(int(at / self.grain_s) + 1, self._done + 1)
+    def arm(self, timed: Timed, at: float, slack_s: float = 0.0) -> None:
+        """Let it expire at `at`; an earlier arming is forgotten.
+
+        What may come `slack_s` late shares buckets with others: the wheel is turned less often.
+        """
+        slot = int(at / self.grain_s) + 1
+        if slack_s > self.grain_s:
+            slot += -slot % int(slack_s / self.grain_s)
+        if slot <= self._done:
+            slot = self._done + 1
         if timed._slot == slot:
             return
         if timed._slot >= 0:
@@ -48,6 +61,8 @@ class Wheel:
         bucket = self._buckets.get(slot)
         if bucket is None:
             self._buckets[slot] = {timed: None}
+            if slot < self.soonest:
+                self.soonest = slot
         else:
             bucket[timed] = None
 
@@ -85,6 +100,11 @@ class Wheel:
                 timed._slot = -1
                 yield timed
             self._buckets.pop(slot, None)
+        self.soonest = min(self._buckets, default=NEVER)
+
+    def at(self, slot: int) -> float:
+        """When a bucket is due."""
+        return slot * self.grain_s
 
 
 class Alarm(Timed):

@@ -27,6 +27,23 @@ def test_everything_expires_once_and_in_time(dues: list[float], looks: list[floa
     assert not wheel
 
 
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 3)), max_size=30))
+def test_what_may_be_late_is_late_by_no_more_than_that(dues: list[tuple[float, float]]) -> None:
+    wheel = Wheel(0.02)
+    rung: list[float] = []
+    for number, (due, slack_s) in enumerate(dues):
+        wheel.arm(alarm(wheel, rung, number), due, slack_s)
+    while wheel:
+        now = wheel.at(wheel.soonest) + 1e-9
+        assert [timed for timed in wheel.advance(now - 0.0201)] == []
+        before = len(rung)
+        for timed in wheel.advance(now):
+            timed.expire(now)
+        assert all(dues[int(number)][0] <= now <= sum(dues[int(number)]) + 0.0201 for number in rung[before:])
+        assert len(rung) > before
+    assert sorted(rung) == list(range(len(dues)))
+
+
 def test_what_was_disarmed_or_armed_anew_keeps_no_old_place() -> None:
     wheel, rung = Wheel(), []
     one, two = alarm(wheel, rung, 1.0), alarm(wheel, rung, 2.0)
