@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from api import garbage
 from api.app import close_streams
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -41,6 +42,7 @@ async def serve(
     """
     server = _Server(application, catch_signals=stop is None)
     async with application.router.lifespan_context(application):
+        garbage.settle()
         ready()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         if stop is not None:

@@ -14,6 +14,7 @@ import psutil
 from adapters import Address, Control, DialOptions, Event, LegCleared, LegConnected, LegMemory, registry
 from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
+from api import garbage
 from tests.bench.figure import Figure, WorkWrong, need
 from tests.bench.place import ROOT, say
 from tests.bench.sipp import CALLED_HOST, Called, Rate
@@ -172,6 +173,7 @@ async def _held(port: int, pairs: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    garbage.settle()  # as the service does
     try:
         print(json.dumps(asyncio.run((_turn if sys.argv[1] == "turn" else _held)(int(sys.argv[2]), int(sys.argv[3])))))
     except WorkWrong as error:
