@@ -61,6 +61,10 @@ _CSEQ = re.compile(r"([0-9]{1,10})[ \t]+([A-Za-z0-9.!%*_+`'~-]+)", re.ASCII)
 _BLANK = " \t"
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _CSEQ_END = 2**31
+_ONCE = ("from", "to", "call-id", "cseq")
+_UNQUOTED = re.compile(r'(?:[^"]|"(?:[^"\\]|\\.)*+")*+', re.DOTALL)
+"""A value in which every quote ends."""
+_VIA_START = re.compile(r"[A-Za-z0-9.]+[ \t]*/")
 
 REASONS = {
     100: "Trying",
@@ -73,9 +77,11 @@ REASONS = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    406: "Not Acceptable",
     407: "Proxy Authentication Required",
     408: "Request Timeout",
     415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme",
     420: "Bad Extension",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
@@ -87,6 +93,7 @@ REASONS = {
     500: "Server Internal Error",
     501: "Not Implemented",
     503: "Service Unavailable",
+    505: "Version Not Supported",
     600: "Busy Everywhere",
     603: "Decline",
     606: "Not Acceptable",
@@ -94,11 +101,12 @@ REASONS = {
 
 
 class Malformed(ValueError):
-    """Bytes that are no SIP message we believe; `request` is there when a 400 can be sent."""
+    """Bytes that are no SIP message we believe; `request` is there when `status` can be answered."""
 
-    def __init__(self, why: str, request: "Request | None" = None) -> None:
+    def __init__(self, why: str, request: "Request | None" = None, status: int = 400) -> None:
         super().__init__(why)
         self.request = request
+        self.status = status
 
 
 class Message:
@@ -151,7 +159,7 @@ class Message:
     def read_identity(self) -> None:
         """Fill the fields that say which call and transaction this is. Raises Malformed."""
         headers = self.headers
-        for name in ("from", "to", "call-id", "cseq"):
+        for name in _ONCE:
             values = headers.get(name)
             if values is None:
                 raise Malformed(f"no {_SPELLING[name]} header")
@@ -168,9 +176,19 @@ class Message:
         self.call_id = headers["call-id"][0]
         if not self.call_id:
             raise Malformed("empty Call-ID")
+        for name in ("from", "to"):
+            value = headers[name][0]
+            if '"' in value and _UNQUOTED.fullmatch(value) is None:
+                raise Malformed(f"{_SPELLING[name]} {value[:60]!r} has a quote without an end")
         self.from_tag = tag_of(headers["from"][0])
         self.to_tag = tag_of(headers["to"][0])
-        found = _BRANCH.search(via[0] if "," not in via[0] else "".join(split_commas(via[0])[:1]))
+        first = via[0]
+        if "," in first:
+            several = split_commas(first)
+            if not all(_VIA_START.match(one) for one in several):
+                raise Malformed(f"Via {first[:60]!r} names something that is no Via")
+            first = "".join(several[:1])
+        found = _BRANCH.search(first)
         self.branch = found[1] if found else ""
 
 
@@ -241,10 +259,16 @@ def _parse_head(raw: bytes) -> Request | Response:
         lines = head.split("\n")
     if len(lines) > MAX_LINES:
         raise Malformed(f"{len(lines)} header lines; the limit is {MAX_LINES}")
-    if "\0" in head:
+    if "\0" in head and "\0" in head.replace("\\\0", ""):  # as a quoted pair it may stand there (section 25.1)
         raise Malformed("a NUL in the head")
     headers: Headers = {}
-    message = _start(lines[0], headers)
+    odd: Malformed | None = None
+    try:
+        message = _start(lines[0], headers)
+    except Malformed as wrong:
+        if wrong.request is None:
+            raise
+        odd, message = wrong, wrong.request
     last: list[str] = []
     for line in lines[1:]:
         name, colon, value = line.partition(":")
@@ -262,6 +286,9 @@ def _parse_head(raw: bytes) -> Request | Response:
         else:
             values.append(value.strip(_BLANK))
             last = values
+    if odd is not None:
+        odd.request = _answerable(message)
+        raise odd
     return message
 
 
@@ -272,8 +299,22 @@ def _start(line: str, headers: Headers) -> Request | Response:
         if len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code <= "699":
             return Response(int(code), parts[2] if len(parts) == 3 else "", headers)
     elif len(parts) == 3 and parts[2].rstrip().upper() == "SIP/2.0" and _TOKEN.fullmatch(parts[0]):
+        if parts[1][0] == "<":
+            raise _odd_start(line, headers)
         return Request(parts[0], parts[1], headers)
-    raise Malformed(f"{line[:60]!r} is neither a request line nor a status line")
+    raise _odd_start(line, headers)
+
+
+def _odd_start(line: str, headers: Headers) -> Malformed:
+    """What is wrong with a start line, and what its sender can be told once the headers are read."""
+    method, _, rest = line.strip().partition(" ")
+    uri, _, version = rest.rpartition(" ")
+    if not (_TOKEN.fullmatch(method) and uri.strip() and version.upper().startswith("SIP/")):
+        return Malformed(f"{line[:60]!r} is neither a request line nor a status line")
+    request = Request(method, uri.strip(), headers)
+    if version.upper() != "SIP/2.0":
+        return Malformed(f"{version[:20]!r} is not SIP/2.0", request, 505)
+    return Malformed(f"{uri[:60]!r} is no URI as a request line takes it", request)
 
 
 def _key(name: str) -> str:
@@ -309,10 +350,11 @@ def content_length(values: list[str]) -> int:
 
 
 def _answerable(message: Message) -> "Request | None":
-    """The message, if it is a request that a response can be sent for."""
-    if not isinstance(message, Request) or message.method == "ACK":
+    """The message, if it is a request that `rejection` can be sent for."""
+    if not isinstance(message, Request) or message.method == "ACK" or not message.headers.get("via"):
         return None
-    return message if all(message.headers.get(name) for name in ("via", "from", "to", "call-id", "cseq")) else None
+    message.call_id, message.to_tag = message.get("call-id"), tag_of(message.get("to"))
+    return message
 
 
 def split_commas(value: str) -> list[str]:
@@ -407,3 +449,16 @@ def response_to(
         ours.setdefault(name.lower(), []).append(value)
     reason = reason or REASONS.get(status, "Unknown")
     return Response(status, _printable(reason)[:80], ours, body)
+
+
+def rejection(request: Request, wrong: Malformed, to_tag: str) -> Response:
+    """The answer to a request that is not believed: what of its headers is there, each once."""
+    theirs = request.headers
+    for name in _ONCE:
+        theirs[name] = theirs.get(name, [""])[:1]
+    reason = f"{REASONS[wrong.status]}: {wrong}"
+    response = response_to(request, wrong.status, reason, to_tag=to_tag if theirs["to"][0] else "")
+    for name in _ONCE:
+        if not response.headers[name][0]:
+            del response.headers[name]
+    return response

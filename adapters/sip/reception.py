@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from adapters.sip.call import ALLOW, Call
 from adapters.sip.dialog import Dialog
 from adapters.sip.listener import CallListener
-from adapters.sip.message import Malformed, Request, Response, parse, response_to, split_commas
+from adapters.sip.message import Malformed, Request, Response, parse, rejection, response_to, split_commas
 from adapters.sip.route import is_literal
 from adapters.sip.transaction import Server
 from adapters.sip.transport import Connection, Flow, UdpFlow
@@ -34,6 +34,12 @@ _log = logging.getLogger(__name__)
 _GRACE_S = 8.0
 """So long after its start a caller keeps silent to requests inside calls it does not know: they
 may be an earlier process's, about to be adopted. A 481 would end them; whoever asks asks again."""
+
+_SCHEMES = frozenset({"sip", "sips", "tel"})
+_METHODS = frozenset({"REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "REFER", "PRACK"})
+"""Methods that are known and not allowed here: 405 instead of 501 (sections 8.2.1 and 21.5.2)."""
+UNDERSTOOD: frozenset[str] = frozenset()
+"""Extensions that a request may require (section 8.2.2.3)."""
 
 Serve = Callable[[Request, Server, Flow], None]
 """Takes a request with its server transaction and the flow it came on."""
@@ -81,14 +87,16 @@ class Reception:
             works.perform()
 
     def unreadable(self, wrong: Malformed, flow: Flow) -> None:
-        """Count what could not be read, and say 400 where that is possible."""
+        """Count what could not be read, and say 400 (505) where that is possible."""
         self.unread += 1
         _log.debug("sip.unreadable from %s:%s: %s", flow.host, flow.port, wrong)
-        if wrong.request is not None:
+        request = wrong.request
+        if request is not None:
             try:
-                self._stateless(wrong.request, self._stamped(wrong.request, flow), 400, f"Bad Request: {wrong}")
+                way = self._stamped(request, flow)
             except (BadUri, IndexError):
                 return
+            way.send(rejection(request, wrong, self._tag(request)).to_bytes())
 
     def flow_failed(self, flow: Flow) -> None:
         """A connection is gone; when we closed it ourselves, nobody's call has failed."""
@@ -141,6 +149,8 @@ class Reception:
         if method == "CANCEL":
             self._cancel(request, way, now)
             return
+        if not request.to_tag and self._unfit(request, way):
+            return
         call = serve = None
         if request.to_tag:
             call = self.calls.get((request.call_id, request.to_tag))
@@ -174,15 +184,29 @@ class Reception:
         if server.state == 0 and method == "INVITE":
             server.respond(response_to(request, 100), now)
 
+    def _unfit(self, request: Request, way: Flow) -> bool:
+        """Whether a request outside dialogs asks for what no user agent of ours can give (section 8.2)."""
+        headers = request.headers
+        if request.uri.partition(":")[0].lower() not in _SCHEMES:
+            self._stateless(request, way, 416)
+            return True
+        if "require" in headers:
+            unknown = [tag for tag in request.listed("require") if tag.lower() not in UNDERSTOOD]
+            if unknown:
+                self._stateless(request, way, 420, headers=[("Unsupported", ", ".join(unknown)[:200])])
+                return True
+        if request.method != "INVITE" or self._agent.on_invite is None:
+            return False
+        if request.body and not request.sdp and _is_required(request):
+            self._stateless(request, way, 415)
+            return True
+        if "accept" in headers and not _takes_sdp(request):
+            self._stateless(request, way, 406)
+            return True
+        return False
+
     def _incoming(self, request: Request, server: Server, flow: Flow) -> None:
         agent = self._agent
-        if request.headers.get("require"):
-            wanted = ", ".join(request.listed("require"))
-            server.respond(
-                response_to(request, 420, to_tag=os.urandom(6).hex(), headers=[("Unsupported", wanted[:200])]),
-                self._works.loop.time(),
-            )
-            return
         dialog = Dialog.received(request, os.urandom(6).hex())
         dialog.transport, dialog.peer = flow.transport, (flow.host, flow.port)
         call = Call(agent, agent.routes.at(flow.local), dialog, CallListener(), incoming=True)
@@ -216,16 +240,20 @@ class Reception:
         elif method in ("BYE", "INFO", "UPDATE", "NOTIFY"):
             self._stateless(request, way, 481)
         else:
-            self._stateless(request, way, 405)
+            self._stateless(request, way, 405 if method in _METHODS else 501)
 
     def _stateless(
         self, request: Request, way: Flow, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()
     ) -> None:
         extra = [("Server", self._agent.user_agent), *headers]
-        if status in (200, 405):
+        if status in (200, 405, 406, 415, 501):
             extra += [("Allow", ALLOW), ("Accept", "application/sdp")]
-        tag = f"{hash((request.call_id, request.branch)) & 0xFFFFFFFF:08x}"  # the same for every repetition
-        way.send(response_to(request, status, reason, to_tag=tag, headers=extra).to_bytes())
+        way.send(response_to(request, status, reason, to_tag=self._tag(request), headers=extra).to_bytes())
+
+    @staticmethod
+    def _tag(request: Request) -> str:
+        """A To tag of ours that is the same for every repetition of a request."""
+        return f"{hash((request.call_id, request.branch)) & 0xFFFFFFFF:08x}"
 
     def _stray(self, response: Response) -> None:
         """A response without a transaction: a repeated 2xx is acknowledged once more."""
@@ -240,3 +268,16 @@ class Reception:
             call._send_ack()
             return
         self.disbelieved += 1
+
+
+def _is_required(request: Request) -> bool:
+    """Whether the body must be understood (section 8.2.3); several parts may have SDP among them."""
+    if "handling=optional" in request.get("content-disposition").lower().replace(" ", ""):
+        return False
+    return not request.get("content-type").lower().startswith("multipart/")
+
+
+def _takes_sdp(request: Request) -> bool:
+    """Whether an answer in SDP is acceptable to the caller (section 20.1)."""
+    offered = [one.partition(";")[0].strip().lower() for one in request.listed("accept")]
+    return not {"application/sdp", "application/*", "*/*"}.isdisjoint(offered)

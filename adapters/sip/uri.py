@@ -13,8 +13,8 @@ _URI = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _VIA = re.compile(
-    r"SIP\s*/\s*2\.0\s*/\s*(?P<transport>[A-Za-z0-9-]+)\s+"
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)\s*(?::\s*(?P<port>[0-9]{1,5}))?\s*(?P<params>(?:;.*)?)",
+    r"SIP\s*/\s*[0-9.]+\s*/\s*(?P<transport>[A-Za-z0-9-]+)\s+"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)\s*+(?::\s*(?P<port>[0-9]{1,5})\s*+)?(?P<params>(?:;.*)?)",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 
