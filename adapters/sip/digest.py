@@ -12,8 +12,22 @@ from dataclasses import dataclass
 from adapters.sip.message import Request, Response
 
 _PARAM = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-_HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
-_STRENGTH = {name: rank for rank, name in enumerate(_HASHES)}
+HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
+_STRENGTH = {name: rank for rank, name in enumerate(HASHES)}
+
+
+def fields_of(params: str) -> dict[str, str]:
+    """The `name=value` pairs of a challenge or of its answer, names in lower case, values unquoted."""
+    return {
+        name.lower(): re.sub(r"\\(.)", r"\1", quoted) if quoted or not plain else plain
+        for name, quoted, plain in _PARAM.findall(params)
+    }
+
+
+def digest_of(algorithm: str, text: str) -> str:
+    """The hexadecimal hash of a text; `algorithm` is a key of HASHES."""
+    raw = text.encode("utf-8", "surrogateescape")
+    return hashlib.new(HASHES[algorithm], raw, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +50,15 @@ class Challenge:
         scheme, _, rest = value.strip().partition(" ")
         if scheme.lower() != "digest":
             return None
-        fields = {
-            name.lower(): re.sub(r"\\(.)", r"\1", quoted) if quoted or not plain else plain
-            for name, quoted, plain in _PARAM.findall(rest)
-        }
+        fields = fields_of(rest)
         spelled = fields.get("algorithm", "")
         name = (spelled or "MD5").upper()
         session = name.endswith("-SESS")
         name = name.removesuffix("-SESS")
-        if name not in _HASHES or not fields.get("nonce") or "realm" not in fields:
+        if name not in HASHES or not fields.get("nonce") or "realm" not in fields:
             return None
         try:
-            hashlib.new(_HASHES[name], usedforsecurity=False)
+            hashlib.new(HASHES[name], usedforsecurity=False)
         except ValueError:
             return None
         qops = tuple(part.strip().lower() for part in fields.get("qop", "").split(",") if part.strip())
@@ -68,8 +79,7 @@ def authorization(
     """The Authorization value that answers a challenge; `count` is nc, from 1 per nonce."""
 
     def digest(text: str) -> str:
-        raw = text.encode("utf-8", "surrogateescape")
-        return hashlib.new(_HASHES[challenge.algorithm], raw, usedforsecurity=False).hexdigest()
+        return digest_of(challenge.algorithm, text)
 
     qop = "auth" if "auth" in challenge.qops else "auth-int" if challenge.qops else ""
     ha1 = digest(f"{user}:{challenge.realm}:{secret}")
@@ -77,7 +87,7 @@ def authorization(
         ha1 = digest(f"{ha1}:{challenge.nonce}:{cnonce}")
     a2 = f"{method}:{uri}"
     if qop == "auth-int":
-        a2 += ":" + hashlib.new(_HASHES[challenge.algorithm], body, usedforsecurity=False).hexdigest()
+        a2 += ":" + hashlib.new(HASHES[challenge.algorithm], body, usedforsecurity=False).hexdigest()
     ha2 = digest(a2)
     nc = f"{count:08x}"
     if qop:

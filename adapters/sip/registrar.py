@@ -1,0 +1,222 @@
+"""The registrar: who may register with us, what a REGISTER is answered, where the registered are called.
+
+RFC 3261 section 10.3, with digest (section 22, RFC 8760) asked of everybody. It keeps nothing
+but nonces in use and wrong log-ins, both bounded: log-ins and bindings are its `Roll`'s, which
+is written before the 200 goes out. What a stranger sends is refused by `screen`, without any
+state and before anybody is asked. Pure but for awaiting the roll.
+
+    unknown domain 404    no or an old nonce 401    wrong log-in, unknown name 403
+    out of order 500      too short 423             an extension we do not have 420
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Protocol
+
+from adapters.registration import Registration
+from adapters.sip.binding import (
+    Asked,
+    Binding,
+    Reach,
+    Refused,
+    Source,
+    Terms,
+    in_turn,
+    living,
+    reach,
+    shown,
+)
+from adapters.sip.login import Answer, BadAnswer, challenges
+from adapters.sip.message import Request, uri_of
+from adapters.sip.nonce import Judgment, Nonces
+from adapters.sip.throttle import Throttle
+from adapters.sip.uri import BadUri, Uri
+from adapters.values import Address
+
+_log = logging.getLogger(__name__)
+
+_EXTENSIONS = frozenset({"path"})
+_TRIES = 5
+_TRIES_PER_S = 0.1
+"""Wrong log-ins from one address: five at once, then one in ten seconds."""
+_LONGEST_USER = 100
+_LONGEST_PRODUCT = 100
+
+Rule = Callable[[Registration], Registration]
+
+
+class Roll(Protocol):
+    """Who may register, and where they are. Addresses are written `sip:user@domain`."""
+
+    async def login(self, address: str) -> tuple[str, str] | None:
+        """User name and secret of whoever may register as `address`; None: nobody may."""
+        ...
+
+    async def load(self, address: str) -> Registration:
+        """What is known of `address`; an empty one when it never registered."""
+        ...
+
+    async def change(self, address: str, rule: Rule) -> Registration:
+        """Store what `rule` makes of the registration, in one transaction; returns it.
+
+        What `rule` raises comes through, and nothing is changed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """The ways to a registered endpoint, best first; without any, `gone_at` is since when, if known."""
+
+    ways: tuple[Reach, ...] = ()
+    gone_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a REGISTER is answered."""
+
+    status: int
+    reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Registrar:
+    """The registrar of some domains; `key` seals its nonces."""
+
+    def __init__(
+        self, domains: Iterable[str], roll: Roll, key: bytes, now: Callable[[], datetime], terms: Terms | None = None
+    ) -> None:
+        self.domains = frozenset(domain.lower() for domain in domains)
+        self._roll = roll
+        self._now = now
+        self._terms = terms or Terms()
+        self._nonces = Nonces(key, now().timestamp())
+        self._tries = Throttle(_TRIES_PER_S, _TRIES)
+        self.flow_stands: Callable[[Source], bool] = lambda source: False
+        """Whether the connection that a binding came by is still there, in this process."""
+        self.refused = 0
+        """Wrong log-ins."""
+
+    # -- what a REGISTER is answered --------------------------------------------------
+
+    def screen(self, request: Request, source: Source) -> Reply | None:
+        """What can be answered without remembering or asking anything; None when it deserves more."""
+        try:
+            address = self._address(request)
+            answer = self._answer(request, address)
+        except Refused as refused:
+            return _reply(refused)
+        now_s = self._now().timestamp()
+        if answer is None:
+            return self._challenge(address, source)
+        judgment = self._nonces.judge(answer.nonce, source.host, now_s)
+        if judgment is not Judgment.GOOD:
+            return self._challenge(address, source, stale=judgment is Judgment.STALE)
+        if not self._tries.has(source.host, now_s):
+            return Reply(403, "Too many wrong log-ins", (("Retry-After", str(round(1 / _TRIES_PER_S))),))
+        return None
+
+    async def register(self, request: Request, source: Source) -> Reply:
+        """Answer a REGISTER that `screen` let pass; what it changes is stored by then."""
+        try:
+            return await self._register(request, source)
+        except Refused as refused:
+            return _reply(refused)
+        except Exception as error:  # the database is away: the endpoint comes again
+            _log.error("sip.registration_failed from %s: %s", source, type(error).__name__, exc_info=error)
+            return Reply(503, headers=(("Retry-After", "10"),))
+
+    async def _register(self, request: Request, source: Source) -> Reply:
+        address = self._address(request)
+        answer = self._answer(request, address)
+        login = await self._roll.login(address)
+        now = self._now()
+        if answer is None or login is None or not answer.proves(request.method, *login):
+            self.refused += 1
+            self._tries.take(source.host, now.timestamp())
+            _log.warning("sip.login_refused %s from %s", address, source)
+            return Reply(403)
+        if not self._nonces.count(answer.nonce, answer.nc):
+            return self._challenge(address, source, stale=True)
+        asked = Asked.read(request, source, self._terms)
+        if asked.contacts or asked.everything:
+            product = request.get("user-agent")[:_LONGEST_PRODUCT]
+            after = await self._roll.change(address, lambda before: _changed(before, asked, product, now))
+        else:
+            after = await self._roll.load(address)
+        headers = [("Contact", shown(binding, now)) for binding in living(_bindings(after), now)]
+        headers += [("Path", value) for value in request.headers.get("path", ())]
+        headers.append(("Date", format_datetime(now, usegmt=True)))
+        return Reply(200, headers=tuple(headers))
+
+    def _address(self, request: Request) -> str:
+        """The address of record (step 5), and whether we could keep what is required (step 2)."""
+        try:
+            to = Uri.parse(uri_of(request.headers["to"][0]))
+        except BadUri:
+            raise Refused(400, "the To is no sip: URI") from None
+        if to.host not in self.domains or not 0 < len(to.user) <= _LONGEST_USER or not to.user.isprintable():
+            raise Refused(404)
+        foreign = [name for name in request.listed("require") if name.lower() not in _EXTENSIONS]
+        if foreign:
+            raise Refused(420, headers=[("Unsupported", ", ".join(foreign)[:200])])
+        return f"sip:{to.user}@{to.host}"
+
+    def _answer(self, request: Request, address: str) -> Answer | None:
+        for value in request.headers.get("authorization", ()):
+            try:
+                answer = Answer.parse(value)
+            except BadAnswer as wrong:
+                raise Refused(400, f"Authorization: {wrong}") from None
+            if answer.realm == _domain(address):
+                return answer
+        return None
+
+    def _challenge(self, address: str, source: Source, *, stale: bool = False) -> Reply:
+        nonce = self._nonces.make(source.host, self._now().timestamp())
+        return Reply(401, headers=tuple(challenges(_domain(address), nonce, stale=stale)))
+
+    # -- where the registered are called ----------------------------------------------
+
+    async def find(self, to: Address) -> Whereabouts | None:
+        """Where `to` is called; None when it is none of our domains' addresses. Raises what the roll raises."""
+        if not to.is_sip or to.host.strip("[]") not in self.domains:
+            return None
+        registration = await self._roll.load(f"sip:{to.user}@{to.host.strip('[]')}")
+        bindings = in_turn(living(_bindings(registration), self._now()))
+        ways = tuple(
+            reach(binding, flow_stands=binding.source.transport != "UDP" and self.flow_stands(binding.source))
+            for binding in bindings
+        )
+        return Whereabouts(ways, None if ways else registration.until_at)
+
+
+def _changed(before: Registration, asked: Asked, product: str, now: datetime) -> Registration:
+    """The registration after what was asked. Raises Refused."""
+    had = living(_bindings(before), now)
+    has = asked.apply(had, now)
+    if not has:
+        return Registration(None, now if had else before.until_at)
+    return Registration(
+        before.since_at if had else now,
+        max(binding.expires_at for binding in has),
+        str(in_turn(has)[0].source),
+        product,
+        tuple(binding.to_json() for binding in has),
+    )
+
+
+def _bindings(registration: Registration) -> Sequence[Binding]:
+    return [Binding.from_json(row) for row in registration.bindings]
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2]
+
+
+def _reply(refused: Refused) -> Reply:
+    return Reply(refused.status, refused.reason, refused.headers)
