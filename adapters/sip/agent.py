@@ -99,7 +99,7 @@ class SipAgent:
         self.timing = timing or Timing()
         self.works = Clockwork(self.timing)
         self.reception = Reception(self)
-        self.routes = Routes(self)
+        self.routes = Routes(self.reception)
         self._layer = self.works.layer
         self._calls = self.reception.calls
         self._main: Bound | None = None

@@ -267,13 +267,13 @@ class Pair(CallListener):
             self._leave(call, sdp)
         elif call is self.near:
             setting.offer = setting.from_near = sdp
-            if sdps.medias(sdp):
+            if sdps.has_media(sdp):
                 self._take(Came.NEAR_ANSWERED)
             else:
                 self._end(Verdict(Party.NEAR, 488, "answered an INVITE without SDP with no offer"))
         else:
             setting.from_far = sdp
-            if sdps.medias(sdp):
+            if sdps.has_media(sdp):
                 self._take(Came.FAR_ANSWERED)
             else:
                 self._end(Verdict(Party.FAR, 488, "answered with no media"))

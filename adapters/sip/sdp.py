@@ -42,6 +42,11 @@ def medias(sdp: bytes) -> list[Media]:
     ]
 
 
+def has_media(sdp: bytes) -> bool:
+    """Whether there is a media section at all."""
+    return _MEDIA.search(sdp) is not None
+
+
 def zero_port(sdp: bytes, index: int) -> bytes:
     """The same SDP with one media line refused or switched off; the order stays."""
     match = list(_MEDIA.finditer(sdp))[index]

@@ -246,7 +246,7 @@ class Usage:
             build,
             finished,
             dialog=self.dialog,
-            user=user_of(uri_of(self.dialog.local)),
+            user=self.contact_user if method == "UPDATE" else "",  # only a target refresh has a Contact
             keys=self._keys,
             credentials=self._credentials,
             limit_s=limit_s,
