@@ -43,16 +43,18 @@ from adapters.sip.dialog import Dialog
 from adapters.sip.exchange import Done, Exchange, Identity
 from adapters.sip.listener import CallListener, CallState
 from adapters.sip.message import Malformed, Request, Response, name_addr, response_to
-from adapters.sip.reception import Reception, Serve
-from adapters.sip.route import Bound, Routes, contact
+from adapters.sip.names import Resolver
+from adapters.sip.reception import Reception, Screen, Serve
+from adapters.sip.route import Bound, Go, Routes, Way, contact
 from adapters.sip.sdp import refusal
+from adapters.sip.stream import Terms
+from adapters.sip.tls import Tls
 from adapters.sip.transaction import Client, Server, Timing, cancel_for
 from adapters.sip.transport import Flow
 from adapters.sip.uri import Uri
 from adapters.sip.wheel import Alarm
 from adapters.values import Address
 
-_PING_S = 90.0
 _RING_S = 180.0
 _TARGETS = frozenset({"INVITE", "UPDATE", "REFER", "SUBSCRIBE", "NOTIFY"})
 """Requests whose Contact says where to reach us from now on (section 12.2)."""
@@ -88,9 +90,14 @@ class SipAgent:
         on_invite: Callable[[Call], None] | None = None,
         hears: Callable[[Request], bool] | None = None,
         timing: Timing | None = None,
+        tls: Tls | None = None,
+        tls_port: int | None = None,
+        resolver: Resolver | None = None,
+        terms: Terms | None = None,
     ) -> None:
         self._host = host
         self._port = port
+        self._tls_port = tls_port
         self.now = now
         self.credentials = credentials
         self.user_agent = user_agent or product()
@@ -103,18 +110,16 @@ class SipAgent:
         self._layer = self.works.layer
         self._calls = self.reception.calls
         self._main: Bound | None = None
-        self._pinging: asyncio.TimerHandle | None = None
         self._interned: dict[str, str] = {}
 
     # -- life -------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Bind UDP and TCP. Raises OSError when the address is taken. Safe to repeat."""
+        """Bind UDP, TCP and, with a certificate, TLS. Raises OSError when the address is taken. Safe to repeat."""
         if self._main is None:
             self.works.start()
-            self._main = await self.routes.bind(self._host, self._port)
+            self._main = await self.routes.bind(self._host, self._port, self._tls_port)
             self.reception.open()
-            self._ping()
 
     async def bind(self, host: str, port: int = 0) -> tuple[str, int]:
         """Take one more address; returns it. Raises OSError."""
@@ -124,9 +129,6 @@ class SipAgent:
         """Close the sockets. Calls stay up: nobody is told (they outlive the process)."""
         self._main = None
         self.works.stop()
-        if self._pinging is not None:
-            self._pinging.cancel()
-            self._pinging = None
         self.routes.close()
         self._calls.clear()
 
@@ -134,6 +136,11 @@ class SipAgent:
     def address(self) -> tuple[str, int]:
         """The first address, as bound."""
         return self._first.address
+
+    @property
+    def tls_address(self) -> tuple[str, int] | None:
+        """Where the first address takes TLS; None without a certificate."""
+        return self._first.tls.address
 
     @property
     def _first(self) -> Bound:
@@ -164,6 +171,11 @@ class SipAgent:
     def serves(self) -> dict[str, Serve]:
         """Who takes which method outside dialogs (not INVITE): `serves["REGISTER"] = take`."""
         return self.reception.serves
+
+    @property
+    def screens(self) -> dict[str, Screen]:
+        """Who looks at a served method first, and may refuse without state (`adapters.sip.reception`)."""
+        return self.reception.screens
 
     @property
     def follows(self) -> dict[tuple[str, str], Serve]:
@@ -321,9 +333,9 @@ class SipAgent:
 
     # -- what calls and exchanges need ------------------------------------------------
 
-    def route(self, exchange: Exchange, go: Callable[[Flow | None], None]) -> None:
-        """Find the flow for a request and go on with it."""
-        self.routes.find(exchange.hop, exchange.bound, exchange.dialog, go)
+    def route(self, exchange: Exchange, go: Go) -> None:
+        """Find the way for a request and go on with it."""
+        self.routes.find(exchange.hop, exchange.bound, exchange.dialog, go, exchange.key)
 
     def dress(self, request: Request, flow: Flow, bound: Bound, user: str, may_switch: bool) -> Flow:
         """Put Via, Contact and our name on a request; returns the flow, TCP for a large one."""
@@ -333,10 +345,11 @@ class SipAgent:
             headers["allow"] = [ALLOW]
         if may_switch:
             flow = self.routes.for_size(request, flow, bound)
-        shown = bound.shown(flow.host)
+        shown = bound.shown(flow.host, flow)
         headers["via"] = [f"SIP/2.0/{flow.transport} {shown};branch={request.branch};rport"]
         if request.method in _TARGETS:
-            headers["contact"] = [contact(user, shown, flow.transport)]
+            hop = headers["route"][0].lstrip("< ") if "route" in headers else request.uri
+            headers["contact"] = [contact(user, shown, flow.transport, hop[:5].lower() == "sips:")]
         return flow
 
     def start_client(self, request: Request, flow: Flow, user: Exchange, limit_s: float | None) -> Client:
@@ -354,11 +367,11 @@ class SipAgent:
     def send_ack(self, call: Call, request: Request) -> None:
         """Send the ACK of a 2xx, which is a matter of its own (section 13.2.2.4)."""
 
-        def go(flow: Flow | None) -> None:
-            if flow is not None:
-                self.dress(request, flow, call.bound, "", True).send(request.to_bytes())
+        def go(way: Way) -> None:
+            if way.flow is not None:
+                self.dress(request, way.flow, call.bound, "", True).send(request.to_bytes())
 
-        self.routes.find(call.dialog.next_hop(), call.bound, call.dialog, go)
+        self.routes.find(call.dialog.next_hop(), call.bound, call.dialog, go, call.dialog.call_id)
 
     def dismiss_fork(self, call: Call, response: Response) -> None:
         """A second phone answered the same INVITE: take its call and end it (13.2.2.4)."""
@@ -386,8 +399,9 @@ class SipAgent:
             headers["allow"] = [ALLOW]
             if response.status < 300 and method != "OPTIONS":
                 flow = server.flow
-                shown = call.bound.shown(flow.host)
-                headers["contact"] = [contact(call.contact_user, shown, flow.transport)]
+                shown = call.bound.shown(flow.host, flow)
+                secure = call.dialog.target[:5].lower() == "sips:"
+                headers["contact"] = [contact(call.contact_user, shown, flow.transport, secure)]
         elif response.status == 405:
             headers["allow"] = [ALLOW]
         server.respond(response, self.works.loop.time())
@@ -423,7 +437,3 @@ class SipAgent:
         if len(self._interned) >= 1000:
             self._interned.clear()
         return self._interned.setdefault(text, text)
-
-    def _ping(self) -> None:
-        self.routes.ping()
-        self._pinging = self.works.loop.call_later(_PING_S, self._ping)  # not on the wheel: an idle agent sleeps

@@ -24,6 +24,7 @@ class Dialog:
         "cseq",
         "local",
         "local_tag",
+        "outbound",
         "peer",
         "remembered_cseq",
         "remote",
@@ -42,6 +43,9 @@ class Dialog:
         self.remote_tag = ""
         self.target = target
         self.routes: tuple[str, ...] = ()
+        self.outbound = ""
+        """Where requests really go when no Route says it: a registered peer behind a NAT is not where its
+        Contact says."""
         self.cseq = self.remembered_cseq = cseq
         self.remote_cseq = -1
         self.transport = ""
@@ -88,7 +92,7 @@ class Dialog:
 
     def next_hop(self) -> str:
         """The URI whose host the next request is sent to (section 8.1.2)."""
-        return uri_of(self.routes[0]) if self.routes else self.target
+        return uri_of(self.routes[0]) if self.routes else self.outbound or self.target
 
     def request(self, method: str, branch: str, cseq: int | None = None) -> Request:
         """A request inside the dialog; takes the next CSeq unless `cseq` is given (ACK).
@@ -141,6 +145,7 @@ class Dialog:
             "remote_tag": self.remote_tag,
             "target": self.target,
             "routes": list(self.routes),
+            "outbound": self.outbound,
             "cseq": self.cseq,
             "remote_cseq": self.remote_cseq,
             "transport": self.transport,
@@ -166,6 +171,7 @@ class Dialog:
             dialog.remembered_cseq = int(memory["cseq"])
             dialog.remote_tag = str(memory["remote_tag"])
             dialog.routes = tuple(str(route) for route in memory["routes"])
+            dialog.outbound = str(memory.get("outbound", ""))
             dialog.remote_cseq = int(memory["remote_cseq"])
             dialog.transport = str(memory["transport"])
             peer = memory["peer"]

@@ -6,7 +6,8 @@
     another method outside dialogs  `serves[method]`, when somebody plugged in there
     anything else                   answered here without state: 200, 404, 405, 481
 
-Whoever serves or follows owes the server transaction a final response (`SipAgent.reply`).
+Whoever serves or follows owes the server transaction a final response (`SipAgent.reply`). What
+`screens[method]` answers is sent without a transaction, so that strangers leave nothing behind.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from adapters.sip.call import ALLOW, Call
 from adapters.sip.dialog import Dialog
 from adapters.sip.listener import CallListener
 from adapters.sip.message import Malformed, Request, Response, parse, rejection, response_to, split_commas
 from adapters.sip.route import is_literal
+from adapters.sip.stream import Connection
 from adapters.sip.transaction import Server
-from adapters.sip.transport import Connection, Flow, UdpFlow
+from adapters.sip.transport import Flow
+from adapters.sip.udp import UdpFlow
 from adapters.sip.uri import BadUri, stamp_via, via_target
 
 if TYPE_CHECKING:
@@ -45,10 +48,25 @@ Serve = Callable[[Request, Server, Flow], None]
 """Takes a request with its server transaction and the flow it came on."""
 
 
+class Refusal(Protocol):
+    """An answer that needs no memory."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def headers(self) -> Iterable[tuple[str, str]]: ...
+
+
+Screen = Callable[[Request, Flow], Refusal | None]
+"""Looks at a request outside dialogs first; None: it may be served. Changes nothing, a repetition comes again."""
+
+
 class Reception:
     """Takes messages in for an agent; whatever they are, the socket lives on."""
 
-    __slots__ = ("_agent", "_settled_at", "_works", "calls", "disbelieved", "follows", "serves", "unread")
+    __slots__ = ("_agent", "_settled_at", "_works", "calls", "disbelieved", "follows", "screens", "serves", "unread")
 
     def __init__(self, agent: SipAgent) -> None:
         self._agent = agent
@@ -57,6 +75,7 @@ class Reception:
         self.calls: dict[tuple[str, str], Call] = {}
         self.follows: dict[tuple[str, str], Serve] = {}
         self.serves: dict[str, Serve] = {}
+        self.screens: dict[str, Screen] = {}
         self.unread = 0
         self.disbelieved = 0
 
@@ -164,6 +183,11 @@ class Reception:
             serve = self.serves.get(method)
             if serve is None:
                 self._outside(request, way)
+                return
+            screen = self.screens.get(method)
+            refusal = screen(request, flow) if screen is not None else None
+            if refusal is not None:
+                self._stateless(request, way, refusal.status, refusal.reason, refusal.headers)
                 return
         elif agent.on_invite is None:
             self._outside(request, way)
