@@ -1,7 +1,9 @@
-"""One request of ours, from sending to its final response: digest and large requests included.
+"""One request of ours, from sending to its final response: digest, large requests and failover included.
 
 A 401 or 407 is answered with the credentials there are (RFC 3261 section 22); a request
-that went over TCP only for its size goes by UDP when nobody takes TCP (section 18.1.1).
+that went over TCP only for its size goes by UDP when nobody takes TCP (section 18.1.1). Where
+a name leads to several places, the next one is tried when one cannot be reached, keeps silent
+for a quarter of 64*T1, or says 503 (RFC 3263 section 4.3).
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from adapters.sip.uri import BadUri, Uri
 
 if TYPE_CHECKING:
     from adapters.sip.agent import SipAgent
-    from adapters.sip.route import Bound
+    from adapters.sip.locate import Target
+    from adapters.sip.route import Bound, Way
     from adapters.sip.transport import Flow
 
-_MAX_TRIES = 4
-"""How often one request is sent anew for a challenge or another transport."""
+MAX_TRIES = 8
+"""How often one request is sent anew for a challenge, another transport or another place."""
+_MAX_CHALLENGES = 3
 
 Done = Callable[[Response | None], None]
 """Told the final response of a request, or None when none came."""
@@ -70,11 +74,14 @@ class Exchange:
         "_branch",
         "_build",
         "_by_size",
+        "_challenges",
         "_credentials",
         "_done",
+        "_flow",
         "_keys",
         "_limit_s",
         "_may_switch",
+        "_more",
         "_tries",
         "bound",
         "client",
@@ -112,8 +119,11 @@ class Exchange:
         self._credentials = credentials
         self._limit_s = limit_s
         self._tries = 0
+        self._challenges = 0
         self._may_switch = True
         self._by_size = False
+        self._flow: Flow | None = None
+        self._more: tuple[Target, ...] = ()
         self.client: Client | None = None
         self.stopped = False
         self.why = ""
@@ -123,24 +133,58 @@ class Exchange:
         """Send it; `done` is told later, never from within this call."""
         self._agent.route(self, self._go)
 
-    def _go(self, flow: Flow | None) -> None:
+    @property
+    def key(self) -> str:
+        """What decides between equal servers: the same for the same call in every process."""
+        return self.dialog.call_id if self.dialog is not None else self._branch
+
+    def _go(self, way: Way) -> None:
         if self.stopped:
             return
-        if flow is None:
-            self.why = f"no way to {self.hop}"
+        if way.flow is None:
+            self.why = way.why
             self._agent.soon(lambda: self._finish(None))
             return
+        self._more = way.more
+        self._over(way.flow)
+
+    def _over(self, flow: Flow) -> None:
         agent = self._agent
+        self._flow = flow
         branch = f"{self._branch}.{self._tries}" if self._branch else "z9hG4bK" + os.urandom(9).hex()
         request = self._build(branch)
         if self._keys is not None:
             self._keys.sign(request, self._lookup, os.urandom(8).hex())
         way = agent.dress(request, flow, self.bound, self.user, self._may_switch)
         self._by_size = way is not flow
-        flow = way
         if self.dialog is not None:
-            self.dialog.transport, self.dialog.peer = flow.transport, (flow.host, flow.port)
-        self.client = agent.start_client(request, flow, self, self._limit_s)
+            self.dialog.transport, self.dialog.peer = way.transport, (way.host, way.port)
+        limit_s = self._limit_s
+        if self._more:
+            quarter_s = agent.timing.limit / 4
+            limit_s = quarter_s if limit_s is None else min(limit_s, quarter_s)
+        self.client = agent.start_client(request, way, self, limit_s)
+
+    def _again(self) -> None:
+        """Send it once more to the same place."""
+        if self._flow is None or self._flow.closed:
+            self.start()
+        else:
+            self._over(self._flow)
+
+    def _elsewhere(self) -> bool:
+        """Send it to the next place that the name leads to; False when there is none."""
+        if not self._more or self.stopped or self._tries >= MAX_TRIES:
+            return False
+        self._tries += 1
+        target, *more = self._more
+        self._more = tuple(more)
+        dialog = self.dialog
+        if dialog is not None and self.client is not None and not self.client.request.to_tag:
+            dialog.remote_tag = ""  # of a 1xx from the place that is given up
+        self._may_switch = True
+        self._over(self._agent.routes.flow(target, self.bound, self.hop, dialog))
+        return True
 
     def _lookup(self, realm: str) -> tuple[str, str] | None:
         if self._credentials is not None:
@@ -156,29 +200,36 @@ class Exchange:
     def response(self, response: Response) -> None:
         if response.status < 200:
             self.provisional(response)
-        elif response.status in (401, 407) and self._retry(response):
-            return
-        else:
+        elif not self._goes_on(response):
             self._finish(response)
+
+    def _goes_on(self, response: Response) -> bool:
+        if response.status == 503:
+            return self._elsewhere()
+        return response.status in (401, 407) and self._retry(response)
 
     def _retry(self, response: Response) -> bool:
         self._tries += 1
+        self._challenges += 1
         keys = self._keys = self._keys or Keyring()
         client = self.client
-        if self.stopped or client is None or self._tries >= _MAX_TRIES:
+        if self.stopped or client is None or self._challenges > _MAX_CHALLENGES or self._tries >= MAX_TRIES:
             return False
         if not keys.learn(client.request, response) or not keys.can_answer(self._lookup):
             return False
-        self.start()
+        self._again()
         return True
 
     def expired(self, why: str) -> None:
-        if why == "transport" and self._by_size and not self.stopped and self._tries < _MAX_TRIES:
+        if why == "transport" and self._by_size and not self.stopped and self._tries < MAX_TRIES:
             self._tries += 1
             self._may_switch = False
-            self.start()  # TCP was only for its size: UDP takes it as well
+            self._again()  # TCP was only for its size: UDP takes it as well
             return
-        self.why = "nobody listens there" if why == "transport" else "no answer"
+        if self._elsewhere():
+            return
+        failed = self.client.flow.why if self.client is not None else ""
+        self.why = (failed or "nobody listens there") if why == "transport" else "no answer"
         self._finish(None)
 
     def _finish(self, response: Response | None) -> None:

@@ -8,9 +8,7 @@ import re
 
 from adapters.sip.message import MAX_BODY, MAX_HEAD, Malformed, content_length
 
-_LENGTH = re.compile(
-    rb"\r?\n(?:content-length|l)[ \t]*:[ \t]*(?:\r?\n[ \t]+)?([^\r\n]*?)[ \t]*(?=\r?\n)", re.IGNORECASE
-)
+_LENGTH = re.compile(rb"\r?\n(?:content-length|l)[ \t]*+:[ \t]*+(?:\r?\n[ \t]++)?([^\r\n]*+)(?=\r?\n)", re.IGNORECASE)
 _END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -28,6 +26,18 @@ class Framer:
         self._searched = 0
         self.pings = 0
         """Double CR LFs since somebody set this back to 0."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether a message has begun that is not whole yet."""
+        return bool(self._buffer.strip(b"\r\n")) if len(self._buffer) < 4 else True
+
+    def take_pong(self) -> bool:
+        """Whether a lone CR LF has come: the answer to a ping, when one was sent; it is taken away."""
+        if self._buffer != b"\r\n":
+            return False
+        self._buffer.clear()
+        return True
 
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that are whole now. Raises Malformed."""
@@ -70,7 +80,7 @@ class Framer:
         lengths = _LENGTH.findall(self._buffer, 0, end.end())
         if not lengths:
             raise Malformed("no Content-Length on a stream")
-        length = content_length([value.decode("latin-1") for value in lengths])
+        length = content_length([value.decode("latin-1").strip(" \t") for value in lengths])
         if length > MAX_BODY:
             raise Malformed(f"a body of {length} bytes; the limit is {MAX_BODY}")
         return end.end() + length

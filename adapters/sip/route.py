@@ -1,7 +1,7 @@
-"""Which way a message takes: our addresses, the peer's name looked up, UDP or TCP.
+"""Which way a message takes: our addresses, the peer's name looked up, UDP, TCP or TLS.
 
-RFC 3261 sections 8.1.2, 18.1.1 (a large request goes over TCP) and 12.2.1.1 (inside a
-dialog a connection that stands is used again, RFC 5923).
+RFC 3261 sections 8.1.2, 18.1.1 (a large request goes over TCP), 26.2 (sips:) and 12.2.1.1
+(inside a dialog a connection that stands is used again, RFC 5923); RFC 3263 by `locate`.
 """
 
 import asyncio
@@ -9,10 +9,16 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 from adapters.sip.dialog import Dialog
-from adapters.sip.message import Request
-from adapters.sip.transport import Flow, Owner, Tcp, Udp, UdpFlow
+from adapters.sip.locate import NoWay, Plan, Target, direct
+from adapters.sip.message import Request, uri_of
+from adapters.sip.names import Resolver
+from adapters.sip.stream import Connection, Streams, Terms
+from adapters.sip.tls import Tls
+from adapters.sip.transport import Flow, Owner
+from adapters.sip.udp import Udp, UdpFlow
 from adapters.sip.uri import BadUri, Uri, host_port
 
 _LARGE = 1300
@@ -20,28 +26,36 @@ _HEAD = 800
 """About how large a head gets; a smaller sum than `_LARGE` needs no counting."""
 _NO_TCP_S = 300.0
 """How long a peer that takes no TCP is remembered as one."""
-_NAME_S = 30.0
-"""How long a looked-up name is believed."""
 _REMEMBERED = 10_000
-"""Names and peers remembered at once; beyond it the tables start anew."""
+"""Peers remembered at once; beyond it the table starts anew."""
 
 _LONGEST_LITERAL = 45
 _ELSEWHERE = "192.0.2.1"
 """Stands for a peer that is known by name only: the default route leads there."""
 
-Go = Callable[[Flow | None], None]
-"""Told the flow, or None when there is no way."""
+
+class Way(NamedTuple):
+    """The flow a request takes; without one, `why` not. `more` are places to try after it."""
+
+    flow: Flow | None
+    more: tuple[Target, ...] = ()
+    why: str = ""
+
+
+Go = Callable[[Way], None]
 
 
 class Bound:
-    """One address of ours: UDP and TCP on the same port."""
+    """One address of ours: UDP and TCP on the same port, TLS on one of its own if we have a certificate."""
 
-    __slots__ = ("_wildcard", "address", "tcp", "udp")
+    __slots__ = ("_wildcard", "address", "tcp", "tls", "udp", "v6")
 
-    def __init__(self, udp: Udp, tcp: Tcp) -> None:
+    def __init__(self, udp: Udp, tcp: Streams, tls: Streams) -> None:
         self.udp = udp
         self.tcp = tcp
+        self.tls = tls
         self.address = udp.address
+        self.v6 = ":" in udp.address[0]
         self._wildcard = udp.address[0] in ("0.0.0.0", "::")
 
     def host_for(self, peer: str) -> str:
@@ -50,98 +64,158 @@ class Bound:
             return self.address[0]
         return own_address(peer if is_literal(peer) else _ELSEWHERE)
 
-    def shown(self, peer: str) -> str:
-        """Our `host:port` as this peer can reach it."""
-        return host_port(self.host_for(peer), self.address[1])
+    def shown(self, peer: str, flow: object = None) -> str:
+        """Our `host:port` as this peer can reach it, over the transport of `flow` (UDP without one)."""
+        port = self.address[1]
+        if isinstance(flow, Connection) and flow.transport == "TLS":
+            port = self.tls.address[1] if self.tls.address else flow.our_port or port
+        return host_port(self.host_for(peer), port)
 
 
 class Routes:
     """The addresses of one agent and the ways from them."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(
+        self, owner: Owner, tls: Tls | None = None, resolver: Resolver | None = None, terms: Terms | None = None
+    ) -> None:
         self._owner = owner
+        self._tls = tls
+        self._resolver = resolver or Resolver()
+        self._terms = terms or Terms()
         self._bound: dict[tuple[str, int], Bound] = {}
-        self._names: dict[str, tuple[float, str]] = {}
         self._no_tcp: dict[tuple[str, int], float] = {}
+        self._reached: dict[tuple[str, str, int | None], Flow] = {}
         self._lookups: set[asyncio.Task[None]] = set()
 
-    async def bind(self, host: str, port: int) -> Bound:
-        """Take an address for UDP and TCP. Raises OSError."""
+    async def bind(self, host: str, port: int, tls_port: int | None = None) -> Bound:
+        """Take an address for UDP and TCP, and with a certificate of ours for TLS. Raises OSError.
+
+        `tls_port` is one above the other where it is not given; 0 is any free one, as for `port`.
+        """
         for _ in range(20):
             udp = Udp(self._owner, host, port)
-            tcp = Tcp(self._owner)
+            tcp = Streams(self._owner, udp.address, self._terms)
+            if self._tls is None:
+                self._tls = Tls()  # what we show is nothing, whom we believe is for the system to say
+            tls = Streams(self._owner, udp.address, self._terms, self._tls)
             try:
                 await tcp.listen(*udp.address)
+                if self._tls.has_certificate:
+                    await tls.listen(host, tls_port if tls_port is not None else port and port + 1)
             except OSError:
                 udp.close()
+                tcp.close()
                 if port:
                     raise
                 continue  # the port is free for UDP only: another one
-            bound = self._bound[udp.address] = Bound(udp, tcp)
+            bound = self._bound[udp.address] = Bound(udp, tcp, tls)
             return bound
         raise OSError(f"no port of {host} is free for both UDP and TCP")
 
     def close(self) -> None:
+        self._resolver.close()
         for task in list(self._lookups):
             task.cancel()
         for bound in self._bound.values():
             bound.udp.close()
             bound.tcp.close()
+            bound.tls.close()
         self._bound.clear()
+        self._reached.clear()
 
     def at(self, address: tuple[str, int]) -> Bound:
-        """The socket pair at an address of ours. Raises KeyError."""
+        """The sockets at an address of ours. Raises KeyError."""
         return self._bound[address]
-
-    def ping(self) -> None:
-        """Keep the TCP connections alive that we opened."""
-        for bound in self._bound.values():
-            bound.tcp.ping()
 
     def lost(self, flow: Flow, refused: bool) -> None:
         """A connection is gone; `refused` when it never stood."""
-        bound = self._bound.get(flow.local)
-        if bound is not None:
-            bound.tcp.forget(flow)
-        if refused:
+        if refused and flow.transport == "TCP":
             if len(self._no_tcp) >= _REMEMBERED:
                 self._no_tcp.clear()
             self._no_tcp[flow.host, flow.port] = asyncio.get_running_loop().time() + _NO_TCP_S
 
-    def find(self, hop: str, bound: Bound, dialog: Dialog | None, go: Go) -> None:
-        """Find the flow to a URI and go on with it; only a name that is new takes time."""
+    # -- who registered ---------------------------------------------------------------
+
+    def reach(self, uri: str, flow: Flow) -> None:
+        """From now on requests to this URI (by user, host and port) go over `flow`, while it stands.
+
+        For who registered over it, perhaps from behind a NAT (RFC 5626 section 5.3). The
+        caller bounds how many there are. Raises BadUri.
+        """
+        self._reached[_reached(Uri.parse(uri))] = flow
+
+    def unreach(self, uri: str) -> None:
+        """Forget `reach`. Raises BadUri."""
+        self._reached.pop(_reached(Uri.parse(uri)), None)
+
+    # -- finding ----------------------------------------------------------------------
+
+    def find(self, hop: str, bound: Bound, dialog: Dialog | None, go: Go, key: str = "") -> None:
+        """Find the flow to a URI and go on with it; only a name that is new takes time.
+
+        `key` decides between servers of one name that are equal: the same key, the same order.
+        """
         try:
             uri = Uri.parse(hop)
         except BadUri:
-            go(None)
+            go(Way(None, why=f"no way to {hop}: that is no sip: address"))
             return
-        if uri.secure:
-            go(None)
-        elif is_literal(uri.host):
-            go(_flow(bound, uri, uri.host, dialog))
-        else:
-            loop = asyncio.get_running_loop()
-            known = self._names.get(uri.host)
-            if known is not None and known[0] > loop.time():
-                go(_flow(bound, uri, known[1], dialog))
-                return
-            task = loop.create_task(self._look_up(uri, bound, dialog, go))
-            self._lookups.add(task)
-            task.add_done_callback(self._lookups.discard)
+        standing = self._standing(uri, bound, dialog)
+        if standing is not None:
+            go(Way(standing))
+            return
+        host = uri.maddr or uri.host
+        if is_literal(host):
+            if (":" in host) is not bound.v6:
+                mine = "IPv6" if bound.v6 else "IPv4"
+                go(Way(None, why=f"no way to {hop}: {bound.address[0]} reaches {mine} addresses only"))
+            else:
+                go(Way(self.flow(direct(uri, host), bound, hop, dialog)))
+            return
+        known = self._resolver.known(uri, bound.v6)
+        if known is not None:
+            go(self._way(known, hop, bound, dialog, key))
+            return
+        task = asyncio.get_running_loop().create_task(self._look_up(uri, hop, bound, dialog, go, key))
+        self._lookups.add(task)
+        task.add_done_callback(self._lookups.discard)
 
-    async def _look_up(self, uri: Uri, bound: Bound, dialog: Dialog | None, go: Go) -> None:
-        loop = asyncio.get_running_loop()
-        family = socket.AF_INET6 if ":" in bound.address[0] else socket.AF_INET
+    def flow(self, target: Target, bound: Bound, hop: str, dialog: Dialog | None) -> Flow:
+        """The flow to one place; `hop` is the URI that led there, whose host a certificate must name."""
+        transport, host, port = target
+        if transport == "UDP":
+            return UdpFlow(bound.udp, host, port)
+        if transport == "TCP":
+            return bound.tcp.connect(host, port)
+        return bound.tls.connect(host, port, _names(hop, dialog))
+
+    def _standing(self, uri: Uri, bound: Bound, dialog: Dialog | None) -> Flow | None:
+        if dialog is not None and dialog.peer is not None and dialog.transport in _STREAMS:
+            if dialog.transport == "TLS":
+                standing = bound.tls.existing(*dialog.peer, (uri.host, *_called(dialog)))
+            else:
+                standing = bound.tcp.existing(*dialog.peer) if not uri.secure else None
+            if standing is not None and uri.transport != "udp":
+                return standing
+        if self._reached:
+            flow = self._reached.get(_reached(uri))
+            if flow is not None and not flow.closed and (not uri.secure or flow.transport == "TLS"):
+                return flow
+        return None
+
+    async def _look_up(self, uri: Uri, hop: str, bound: Bound, dialog: Dialog | None, go: Go, key: str) -> None:
+        found: Plan | NoWay
         try:
-            found = await loop.getaddrinfo(uri.host, None, family=family, type=socket.SOCK_DGRAM)
-        except OSError:
-            go(None)
-            return
-        host = str(found[0][4][0])
-        if len(self._names) >= _REMEMBERED:
-            self._names.clear()
-        self._names[uri.host] = (loop.time() + _NAME_S, host)
-        go(_flow(bound, uri, host, dialog))
+            found = await self._resolver.find(uri, bound.v6)
+        except NoWay as wrong:
+            found = wrong
+        go(self._way(found, hop, bound, dialog, key))
+
+    def _way(self, found: Plan | NoWay, hop: str, bound: Bound, dialog: Dialog | None, key: str) -> Way:
+        if isinstance(found, NoWay):
+            return Way(None, why=f"no way to {hop}: {found}")
+        first, *more = found.targets(key)
+        return Way(self.flow(first, bound, hop, dialog), tuple(more))
 
     def for_size(self, request: Request, flow: Flow, bound: Bound) -> Flow:
         """The flow itself, or TCP when the request is too large for a datagram."""
@@ -154,21 +228,35 @@ class Routes:
         return bound.tcp.connect(flow.host, flow.port)
 
 
-def _flow(bound: Bound, uri: Uri, host: str, dialog: Dialog | None) -> Flow:
-    port = uri.port or 5060
-    if dialog is not None and dialog.transport == "TCP" and dialog.peer is not None:
-        standing = bound.tcp.existing(*dialog.peer)
-        if standing is not None and (uri.transport != "udp"):
-            return standing
-    if uri.transport == "tcp":
-        return bound.tcp.connect(host, port)
-    return UdpFlow(bound.udp, host, port)
+_STREAMS = ("TCP", "TLS")
 
 
-def contact(user: str, shown: str, transport: str) -> str:
-    """Our Contact value."""
+def _names(hop: str, dialog: Dialog | None) -> tuple[str, ...]:
+    """Whom a certificate may name: the URI's host, and inside a dialog also whom we called.
+
+    A Contact is often a bare address, and only the name that was called is in the certificate; who
+    proves that name is who we called, wherever it is.
+    """
+    return tuple(dict.fromkeys((Uri.parse(hop).host, *_called(dialog))))
+
+
+def _called(dialog: Dialog | None) -> tuple[str, ...]:
+    try:
+        return (Uri.parse(uri_of(dialog.remote)).host,) if dialog is not None else ()
+    except BadUri:
+        return ()
+
+
+def _reached(uri: Uri) -> tuple[str, str, int | None]:
+    return uri.user, uri.host, uri.port
+
+
+def contact(user: str, shown: str, transport: str, secure: bool = False) -> str:
+    """Our Contact value; `secure` where the other side's URI is sips: (RFC 3261 section 8.1.1.8)."""
     who = f"{user}@" if user else ""
-    return f"<sip:{who}{shown};transport=tcp>" if transport == "TCP" else f"<sip:{who}{shown}>"
+    if secure:
+        return f"<sips:{who}{shown}>"
+    return f"<sip:{who}{shown}>" if transport == "UDP" else f"<sip:{who}{shown};transport={transport.lower()}>"
 
 
 def is_literal(host: str) -> bool:

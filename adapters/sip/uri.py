@@ -36,6 +36,7 @@ class Uri:
     port: int | None
     transport: str
     loose: bool
+    maddr: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "Uri":
@@ -46,6 +47,7 @@ class Uri:
 
     @property
     def secure(self) -> bool:
+        """Whether nothing but TLS will do."""
         return self.scheme == "sips" or self.transport == "tls"
 
 
@@ -65,6 +67,7 @@ def _parse_uri(text: str) -> Uri:
         port,
         params.get("transport", "").lower(),
         "lr" in params,
+        params.get("maddr", "").strip("[]").lower(),
     )
 
 
@@ -96,12 +99,15 @@ def stamp_via(via: str, host: str, port: int) -> str:
 
 
 def via_target(via: str) -> tuple[str, int]:
-    """Where a response to this (stamped) Via goes over UDP (RFC 3261 section 18.2.2)."""
+    """Where a response to this (stamped) Via goes over UDP (RFC 3261 section 18.2.2).
+
+    `maddr` is not followed: it is for multicast, and would have us answer whomever a stranger names.
+    """
     match = _VIA.fullmatch(via)
     if match is None:
         raise BadUri(f"{via[:80]!r} is not a Via")
     params = {name.strip().lower(): value.strip() for name, _, value in _pairs(match["params"])}
-    host = params.get("maddr") or params.get("received") or match["host"]
+    host = params.get("received") or match["host"]
     rport = params.get("rport", "")
     port = int(rport) if rport.isascii() and rport.isdigit() else int(match["port"] or 5060)
     return host.strip("[]"), port

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.bridges.asterisk import connection as ami
-from adapters.sip import transport
+from adapters.sip import stream
+from adapters.sip import udp as datagrams
 from api.cli import main
 from orchestrator.lease import Lease, Leases, boot_time_s
 
@@ -44,14 +45,14 @@ class Record:
 
 def watch(record: Record) -> None:
     """Have everything that goes to devices recorded."""
-    send_udp, send_tcp, ask = transport.Udp.send, transport.Connection.send, ami.Connection._request
+    send_udp, send_tcp, ask = datagrams.Udp.send, stream.Connection.send, ami.Connection._request
     acquire = Leases.acquire
 
-    def udp(self: transport.Udp, data: bytes, host: str, port: int) -> None:
+    def udp(self: datagrams.Udp, data: bytes, host: str, port: int) -> None:
         record.sip(data, host, port)
         send_udp(self, data, host, port)
 
-    def tcp(self: transport.Connection, data: bytes) -> None:
+    def tcp(self: stream.Connection, data: bytes) -> None:
         record.sip(data, self.host, self.port)
         send_tcp(self, data)
 
@@ -65,8 +66,8 @@ def watch(record: Record) -> None:
             record.note("lease", shard=shard_id, epoch=lease.epoch)
         return lease
 
-    transport.Udp.send = udp  # type: ignore[method-assign]
-    transport.Connection.send = tcp  # type: ignore[method-assign]
+    datagrams.Udp.send = udp  # type: ignore[method-assign]
+    stream.Connection.send = tcp  # type: ignore[method-assign]
     ami.Connection._request = request  # type: ignore[method-assign]
     Leases.acquire = acquired  # type: ignore[method-assign]
 

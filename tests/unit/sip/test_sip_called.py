@@ -9,7 +9,7 @@ import pytest
 from adapters.sip.call import Call
 from adapters.sip.listener import CallState, Ending
 from adapters.sip.message import Request, Response, parse
-from adapters.sip.transport import UdpFlow
+from adapters.sip.udp import UdpFlow
 from tests.unit.sip.conftest import MakeAgent, MakeWire
 from tests.unit.sip.wire import WAIT_S, Ear, sdp
 
@@ -325,7 +325,8 @@ async def test_nobody_takes_tcp(make_agent: MakeAgent, make_wire: MakeWire) -> N
     agent, peer = await make_agent(), await make_wire()
     ear = Ear()
     agent.call(f"{peer.uri()};transport=tcp", ear, sdp=sdp())
-    assert (await ear.next("refused"))[1:] == ("nobody listens there", False)
+    where = f"{peer.address[0]}:{peer.address[1]}"
+    assert (await ear.next("refused"))[1:] == (f"TCP to {where}: nobody listens there", False)
 
 
 async def test_a_large_invite_goes_by_udp_when_nobody_takes_tcp(make_agent: MakeAgent, make_wire: MakeWire) -> None:
