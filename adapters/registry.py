@@ -1,20 +1,27 @@
 """Which family's adapter drives a device: names to classes, imported when first used."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from typing import Any
 
 from adapters.capabilities import Capability
 from adapters.contract import BridgeAdapter, EndpointAdapter, MayAct, Remember, Sink, always
+from adapters.hostkeys import HostKeys, HostKeysInMemory
 from adapters.sip.agent import SipAgent
+from adapters.transcript import Tape
 from adapters.values import Control
 
 ENDPOINTS = {
     "sip": "adapters.endpoints.sip.adapter:SipEndpoint",
     "h323": "adapters.endpoints.h323.adapter:H323Endpoint",
+    "polycom": "adapters.endpoints.polycom.adapter:PolycomEndpoint",
 }
+REFERRERS = {
+    "sip": "adapters.endpoints.sip.referrer:SipReferrer",
+}
+"""Families whose endpoints can also be told to call by themselves (REFER), and what tells them."""
 BRIDGES = {
     "asterisk": "adapters.bridges.asterisk.adapter:AsteriskBridge",
     "sip": "adapters.bridges.sip.adapter:SipBridge",
@@ -31,6 +38,9 @@ class Surroundings:
     sip: SipAgent
     seed: bytes = b""  # makes what our calls are known by on the wire unguessable, and the same after a restart
     may_act: MayAct = always
+    host_keys: HostKeys = field(default_factory=HostKeysInMemory)
+    tape: Callable[[str, str, str], Tape] | None = None
+    """`tape(device, family, secret)` records the sessions of a device, where somebody wants that."""
 
 
 def _load(table: dict[str, str], kind: str, family: str) -> Any:
@@ -41,8 +51,12 @@ def _load(table: dict[str, str], kind: str, family: str) -> Any:
 
 
 def endpoint(family: str, control: Control, surroundings: Surroundings) -> EndpointAdapter:
-    """The adapter of an endpoint. Raises LookupError for a family that has none."""
-    adapter: EndpointAdapter = _load(ENDPOINTS, "endpoint", family)(control, surroundings)
+    """The adapter of an endpoint; with the setting `way: refer` the one that tells it to call by itself.
+
+    Raises LookupError for a family that has none.
+    """
+    table = REFERRERS if control.settings.get("way") == "refer" else ENDPOINTS
+    adapter: EndpointAdapter = _load(table, "endpoint", family)(control, surroundings)
     return adapter
 
 

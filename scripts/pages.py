@@ -87,7 +87,12 @@ def adapters_page() -> str:
         "What each family declares. A declared capability works (the conformance tests hold every family to it); an",
         "undeclared one raises `NotSupported` before a byte is sent.",
     ]
-    for title, table in (("Endpoints", registry.ENDPOINTS), ("Bridges", registry.BRIDGES)):
+    tables = {
+        "Endpoints": registry.ENDPOINTS,
+        "Endpoints told by REFER": registry.REFERRERS,
+        "Bridges": registry.BRIDGES,
+    }
+    for title, table in tables.items():
         families = {family: registry._load(table, title, family) for family in table}
         every = [ability for ability in Capability if any(ability in one.capabilities for one in families.values())]
         lines += ["", f"## {title}", "", "| | " + " | ".join(f"`{name}`" for name in families) + " |"]

@@ -12,10 +12,16 @@ the first attempt, the next call the second, and the last attempt is repeated fo
     ring 2; decline                    603 after 2 s;   also: not found, unavailable
     reject 488 x2; answer              any final SIP code
     unreachable x3; answer             responds to nothing for three calls
+    refer; answer                      can be told by REFER to call by itself, and tells what came of it
+    refer inside; answer               the same, but only inside a call
+    refer untold; answer               takes a REFER and says that it will tell nothing (RFC 4488)
+    refer mute; answer                 takes a REFER and just never tells
 
 A step that ends a call (busy, decline, drop ...) ends its attempt; an `answer` that no
 `drop` or `die` follows stays up until the other side hangs up. `x2`, `once`, `twice` and
-`3 times` after a step that ends a call repeat the whole attempt.
+`3 times` after a step that ends a call repeat the whole attempt. Without a `refer` at its
+beginning a device refuses every REFER; with one, a call that it was told to make goes by the
+script like one that it gets.
 """
 
 from collections.abc import Iterator
@@ -41,6 +47,16 @@ class Act(StrEnum):
     HANG_UP = "hang_up"
     DIE = "die"
     COME_BACK = "come_back"
+
+
+class Refers(StrEnum):
+    """How a virtual device takes being told to call."""
+
+    NOT = "not"
+    TAKES = "takes"
+    INSIDE = "inside"
+    UNTOLD = "untold"
+    MUTE = "mute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +108,13 @@ class Behavior:
 
     text: str
     attempts: tuple[Attempt, ...]
+    refers: Refers = Refers.NOT
 
     @classmethod
     def parse(cls, text: str) -> "Behavior":
         """Read a script. Raises BehaviorError that says which word is wrong and what would be right."""
-        return cls(text, tuple(_Reader(text).attempts()))
+        reader = _Reader(text)
+        return cls(text, tuple(reader.attempts()), reader.refers)
 
     def attempt(self, number: int) -> Attempt:
         """What happens to call `number` (the first is 0); the last attempt repeats."""
@@ -134,6 +152,7 @@ class _Reader:
         self.now = Attempt()
         self.begun = False
         self.done: list[Attempt] = []
+        self.refers = Refers.NOT
 
     def attempts(self) -> list[Attempt]:
         for raw in self.text.split(";"):
@@ -176,6 +195,8 @@ class _Reader:
             self._open_call()
             self.now = replace(self.now, rings=True)
             self._end(self._times(words[2:]))
+        elif head == "refer":
+            self._refer(words[1:])
         elif head == "unreachable":
             if self.begun:
                 self._close_or("ring", "'unreachable' stands alone: it does not even ring")
@@ -187,6 +208,14 @@ class _Reader:
             self._end(self._times(words[2:]))
         else:
             self._refusal(words)
+
+    def _refer(self, words: list[str]) -> None:
+        kinds = {(): Refers.TAKES, ("inside",): Refers.INSIDE, ("untold",): Refers.UNTOLD, ("mute",): Refers.MUTE}
+        if self.begun or self.done or self.refers is not Refers.NOT:
+            self._wrong("comes after another step", "it once, at the beginning: it is about all calls")
+        if tuple(words) not in kinds:
+            self._wrong(f"has {' '.join(words)!r} after it", "refer, refer inside, refer untold or refer mute")
+        self.refers = kinds[tuple(words)]
 
     def _refusal(self, words: list[str]) -> None:
         for phrase, code in _REFUSALS.items():

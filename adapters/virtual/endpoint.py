@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from adapters.values import Address
-from adapters.virtual.behavior import Act, Attempt, Behavior
+from adapters.virtual.behavior import Act, Attempt, Behavior, Refers
 from adapters.virtual.exchange import Line
+from adapters.virtual.referee import Asked
 
 BUSY = 486
 MAX_IGNORED = 1000
@@ -25,8 +26,9 @@ Dialer = Callable[["Endpoint", Address], Line]
 class Tally:
     """What happened to one endpoint since it was built.
 
-    `rings` counts calls offered to it (also those refused or not replied to), `doubles`
-    those that came while another call was there, `most_calls` how many it had at once.
+    `rings` counts calls offered to it (also those refused or not replied to) and orders to
+    call that it took outside a call, `doubles` those that came while another call was there,
+    `most_calls` how many it had at once, `orders` how often it was told to call and did.
     """
 
     rings: int = 0
@@ -35,16 +37,18 @@ class Tally:
     doubles: int = 0
     hang_ups: int = 0
     most_calls: int = 0
+    orders: int = 0
 
 
 class _Call:
-    """One call of the endpoint and the timers of its script."""
+    """One call of the endpoint and the timers of its script; `order` is who told it to make the call."""
 
-    __slots__ = ("attempt", "line", "timers", "up")
+    __slots__ = ("attempt", "line", "order", "timers", "up")
 
-    def __init__(self, line: Line, attempt: Attempt) -> None:
+    def __init__(self, line: Line, attempt: Attempt, order: Asked | None = None) -> None:
         self.line = line
         self.attempt = attempt
+        self.order = order
         self.up = False
         self.timers: list[asyncio.TimerHandle] = []
 
@@ -61,6 +65,7 @@ class Endpoint:
         "_back",
         "_calls",
         "_dial",
+        "_due",
         "_ignored",
         "_lines",
         "addresses",
@@ -83,6 +88,7 @@ class Endpoint:
         self._lines = 0  # calls that used up an attempt
         self._ignored: set[str] = set()
         self._back: asyncio.TimerHandle | None = None
+        self._due: asyncio.TimerHandle | None = None  # a call that it was told to make
 
     # ---- what others ask ----
 
@@ -127,6 +133,53 @@ class Endpoint:
         self._lines += 1
         call = self._take(line, attempt)
         self._follow(call, attempt.before_answer(asyncio.get_running_loop().time()))
+
+    # ---- calls that it is told to make ----
+
+    def asked(self, order: Asked) -> int:
+        refers = self.behavior.refers
+        if refers is Refers.NOT or self._dial is None or (refers is Refers.INSIDE and not order.key):
+            return 501
+        carrier = self._calls.get(order.key)
+        if carrier is None:
+            attempt = self.behavior.attempt(self._lines)
+            self._lines += 1
+            self.tally.rings += 1
+        else:
+            attempt = carrier.attempt
+            carrier.still()  # the script goes on in the new call
+        if not attempt.responds:
+            return 0
+        order.untold = refers is Refers.UNTOLD
+        if refers in (Refers.UNTOLD, Refers.MUTE):
+            order.keep_silent()
+        busy = len(self._calls) > (carrier is not None) or self._due is not None
+        self.tally.doubles += busy
+        asyncio.get_running_loop().call_soon(self._obey, order, attempt, busy, carrier is not None)
+        return 202
+
+    def _obey(self, order: Asked, attempt: Attempt, busy: bool, inside: bool) -> None:
+        order.tell(100)
+        if busy:
+            order.tell(BUSY)
+            return
+        if attempt.rings and not inside:
+            order.tell(180)
+        if attempt.answers or attempt.code:
+            delay_s = 0.0 if inside else attempt.ring_s
+            self._due = asyncio.get_running_loop().call_later(delay_s, self._call_as_told, order, attempt)
+
+    def _call_as_told(self, order: Asked, attempt: Attempt) -> None:
+        self._due = None
+        if self._dial is None:
+            return
+        if attempt.code:
+            self.tally.refusals += 1
+            order.tell(attempt.code)
+            return
+        self.tally.orders += 1
+        call = self._take(self._dial(self, order.to), attempt)
+        call.order = order
 
     def _take(self, line: Line, attempt: Attempt) -> _Call:
         line.listener = self
@@ -178,6 +231,9 @@ class Endpoint:
     def answered(self, line: Line) -> None:
         if (call := self._calls.get(line.key)) is not None:
             call.up = True
+            if call.order is not None:
+                call.order.tell(200)
+                self._follow(call, call.attempt.after_answer(asyncio.get_running_loop().time()))
 
     def digit(self, line: Line, digit: str) -> None:
         pass
@@ -185,6 +241,8 @@ class Endpoint:
     def ended(self, line: Line, code: int) -> None:
         if (call := self._calls.get(line.key)) is not None:
             self._leave(call)
+            if call.order is not None and not call.up:
+                call.order.tell(code)
 
     # ---- what people in the room do ----
 
@@ -205,11 +263,17 @@ class Endpoint:
     def die(self, back_s: float | None = None) -> None:
         """Lose power: calls are forgotten, nothing gets a reply, until `come_back` or `back_s`."""
         self.dead = True
+        self._forget_order()
         for call in list(self._calls.values()):
             self._leave(call)
             call.line.forget()
         if back_s is not None:
             self._wake_at(back_s)
+
+    def _forget_order(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
     def _wake_at(self, back_s: float) -> None:
         if self._back is not None:
@@ -235,6 +299,7 @@ class Endpoint:
 
     def close(self) -> None:
         """Stop every timer; nothing is sent."""
+        self._forget_order()
         for call in self._calls.values():
             call.still()
         self.come_back()

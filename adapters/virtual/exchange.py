@@ -7,9 +7,12 @@ inside the process. Both ends behave as they would; only the wire between them i
 """
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from adapters.values import Address
+
+if TYPE_CHECKING:
+    from adapters.virtual.referee import Asked
 
 NORMAL = 200
 """The code of a call that was ended in the normal way; other codes are final SIP codes."""
@@ -84,6 +87,10 @@ class Device(Protocol):
 
     def offered(self, line: Line) -> None:
         """A new call that it did not ignore: the line is its own from now on."""
+        ...
+
+    def asked(self, order: "Asked") -> int:
+        """It is told by REFER to call somebody. Returns the status to answer, 0 for silence."""
         ...
 
 

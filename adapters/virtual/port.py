@@ -13,9 +13,11 @@ from adapters.sip.call import Call, Offer
 from adapters.sip.listener import CallListener, CallState, Ending
 from adapters.sip.message import Request, Response
 from adapters.sip.transport import Flow
+from adapters.sip.usage import user_of
 from adapters.values import Address
 from adapters.virtual.exchange import NORMAL, Device, Exchange, Line, Listener
 from adapters.virtual.media import Session
+from adapters.virtual.referee import Asked, inside, serve
 
 _START = re.compile(rb"([A-Z]+) sips?:(?:([^@\s:;>]*)@)?[^\s]+ SIP/2\.0\r?\n")
 _CALL_ID = re.compile(rb"(?mi)^(?:call-id|i)[ \t]*:[ \t]*([^\s]+)")
@@ -111,6 +113,13 @@ class SipLine(Line, CallListener):
             self.listener.digit(self, found[1].decode())
         return 200
 
+    def referred(self, call: Call, request: Request) -> int:
+        order = inside(self._port.agent, call, request, self.key)
+        device = self._port.device_of(call)
+        if order is None or device is None:
+            return 400
+        return device.asked(order) or 500
+
     def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
         self._ended(NORMAL)
 
@@ -153,6 +162,7 @@ class Port:
             self.agent = _Agent(host, port, user_agent=self._product, on_invite=self._invited)
             self.agent.port = self
             await self.agent.start()
+            serve(self.agent, self._referred)
             self._first = self.agent.address
             return self._first
         return await self.agent.bind(host, port)
@@ -180,6 +190,14 @@ class Port:
 
     def _device(self, user: str, local: tuple[str, int]) -> Device | None:
         return self._everybody or self._exchange.at(Address("sip", user, local[0], local[1]))
+
+    def device_of(self, call: Call) -> Device | None:
+        """Whose call that is, for one that came in."""
+        return self._device(call.to_user, call.bound.address)
+
+    def _referred(self, request: Request, flow: Flow, order: Asked) -> int:
+        device = self._device(user_of(request.uri), flow.local)
+        return device.asked(order) if device is not None else 404
 
     def _invited(self, call: Call) -> None:
         device = self._device(call.to_user, call.bound.address)
