@@ -144,6 +144,15 @@ class Routes:
         """
         self._reached[_reached(Uri.parse(uri))] = flow
 
+    def standing(self, transport: str, host: str, port: int, local: tuple[str, int]) -> Flow | None:
+        """The flow to a peer's socket from an address of ours, if there is one now: always over UDP."""
+        bound = self._bound.get(local)
+        if bound is None:
+            return None
+        if transport == "UDP":
+            return UdpFlow(bound.udp, host, port)
+        return (bound.tls if transport == "TLS" else bound.tcp).existing(host, port)
+
     def unreach(self, uri: str) -> None:
         """Forget `reach`. Raises BadUri."""
         self._reached.pop(_reached(Uri.parse(uri)), None)
