@@ -64,6 +64,8 @@ _CSEQ_END = 2**31
 _ONCE = ("from", "to", "call-id", "cseq")
 _UNQUOTED = re.compile(r'(?:[^"]|"(?:[^"\\]|\\.)*+")*+', re.DOTALL)
 """A value in which every quote ends."""
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+"""A quoted string; one without an end goes on to the last character, so that none is read twice."""
 _VIA_START = re.compile(r"[A-Za-z0-9.]+[ \t]*/")
 
 REASONS = {
@@ -413,7 +415,7 @@ def display_of(value: str) -> str:
 def _without_quoted(value: str) -> str:
     if '"' not in value:
         return value
-    return re.sub(r'"(?:[^"\\]|\\.)*"', "", value)
+    return _QUOTED.sub("", value)
 
 
 def name_addr(uri: str, display: str = "", tag: str = "") -> str:

@@ -6,6 +6,7 @@ dialog that has already seen one of ours (RFC 3264 section 8, RFC 3725 section 4
 """
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 
 _MEDIA = re.compile(rb"(?m)^m=([^ \r\n]+) +([0-9]+)(/[0-9]+)? +([^ \r\n]+)([^\r\n]*)")
@@ -49,16 +50,23 @@ def has_media(sdp: bytes) -> bool:
 
 def zero_port(sdp: bytes, index: int) -> bytes:
     """The same SDP with one media line refused or switched off; the order stays."""
-    match = list(_MEDIA.finditer(sdp))[index]
-    return sdp[: match.start(2)] + b"0" + sdp[match.end(3) if match[3] else match.end(2) :]
+    return _zero_ports(sdp, {index})
+
+
+def _zero_ports(sdp: bytes, indexes: Set[int]) -> bytes:
+    """The same with several lines, read once however many there are."""
+    out, at = [], 0
+    for index, match in enumerate(_MEDIA.finditer(sdp)):
+        if index in indexes:
+            out += [sdp[at : match.start(2)], b"0"]
+            at = match.end(3) if match[3] else match.end(2)
+    return b"".join([*out, sdp[at:]])
 
 
 def without_video(sdp: bytes) -> bytes:
     """The same SDP with every video line switched off."""
-    for index, media in enumerate(medias(sdp)):
-        if media.kind == "video" and media.port:
-            sdp = zero_port(sdp, index)
-    return sdp
+    off = {index for index, media in enumerate(medias(sdp)) if media.kind == "video" and media.port}
+    return _zero_ports(sdp, off) if off else sdp
 
 
 def without_doubles(sdp: bytes) -> bytes:
@@ -70,10 +78,8 @@ def without_doubles(sdp: bytes) -> bytes:
     """
     lines = medias(sdp)
     plain = {(media.kind, media.port) for media in lines if media.port and "SAVP" not in media.protocol}
-    for index, media in enumerate(lines):
-        if "SAVP" in media.protocol and (media.kind, media.port) in plain:
-            sdp = zero_port(sdp, index)
-    return sdp
+    off = {i for i, media in enumerate(lines) if "SAVP" in media.protocol and (media.kind, media.port) in plain}
+    return _zero_ports(sdp, off) if off else sdp
 
 
 def refusal(offer: bytes, session: int, host: str) -> bytes:
