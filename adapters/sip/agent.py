@@ -47,6 +47,7 @@ from adapters.sip.names import Resolver
 from adapters.sip.reception import Reception, Screen, Serve
 from adapters.sip.route import Bound, Go, Routes, Way, contact
 from adapters.sip.sdp import refusal
+from adapters.sip.session_timer import Policy
 from adapters.sip.stream import Terms
 from adapters.sip.tls import Tls
 from adapters.sip.transaction import Client, Server, Timing, cancel_for
@@ -94,6 +95,7 @@ class SipAgent:
         tls_port: int | None = None,
         resolver: Resolver | None = None,
         terms: Terms | None = None,
+        session: Policy | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -104,9 +106,10 @@ class SipAgent:
         self.on_invite = on_invite
         self.hears = hears
         self.timing = timing or Timing()
+        self.session = session or Policy()
         self.works = Clockwork(self.timing)
         self.reception = Reception(self)
-        self.routes = Routes(self.reception)
+        self.routes = Routes(self.reception, tls, resolver, terms)
         self._layer = self.works.layer
         self._calls = self.reception.calls
         self._main: Bound | None = None
@@ -247,7 +250,10 @@ class SipAgent:
         bound = self.routes.at(local) if local else self._first
         call = Call(self, bound, dialog, listener, incoming=False)
         call.state = CallState.CONFIRMED
-        call.peer_product = self.intern(str(memory.get("product", "")))
+        try:
+            call.recollect(memory)
+        except (KeyError, TypeError, ValueError) as wrong:
+            raise ValueError(f"this is no memory of a SIP call: {wrong!r}") from None
         call._credentials = credentials
         self._calls[dialog.key] = call
         return call

@@ -68,14 +68,14 @@ class Call(Usage):
     # -- a call of ours ---------------------------------------------------------------
 
     def _invite(self, sdp: bytes, headers: Pairs, ring_s: float, branch: str = "") -> None:
-        self.local_sdp = sdp
+        self.local_sdp = self._said = sdp
         extra = list(headers)
 
         def build(branch: str) -> Request:
-            return self._with_body(self.dialog.request("INVITE", branch), sdp, extra)
+            return self._with_body(self._timed(self.dialog.request("INVITE", branch)), sdp, extra)
 
         invitation = Invitation(
-            self._agent,
+            self.agent,
             self.bound,
             self.dialog.next_hop(),
             build,
@@ -87,7 +87,7 @@ class Call(Usage):
         )
         invitation.call = self
         self._invitation = invitation
-        self._ring = self._agent.later(ring_s, lambda: self.listener.rang_out(self))
+        self._ring = self.agent.later(ring_s, lambda: self.listener.rang_out(self))
         invitation.start()
 
     def _provisional(self, response: Response) -> None:
@@ -111,6 +111,8 @@ class Call(Usage):
             self._stop_ringing()
             dialog.establish(response)
             self._note_peer(response)
+            self._heard(response)
+            self._agreed(response, b"")
             self._keep_keys()
             self.state = CallState.ANSWERED
             self.owes_ack = True
@@ -123,7 +125,7 @@ class Call(Usage):
                 return
             self.listener.answered(self, response.sdp)
         elif response.to_tag != dialog.remote_tag:
-            self._agent.dismiss_fork(self, response)
+            self.agent.dismiss_fork(self, response)
 
     def _failed(self, response: Response | None) -> None:
         if self.state is CallState.ENDED:
@@ -149,18 +151,18 @@ class Call(Usage):
             return
         invitation.stopped = True
         if invitation.client is None:
-            self._agent.soon(lambda: self._failed(None))
+            self.agent.soon(lambda: self._failed(None))
         elif invitation.client.state != CALLING:
             self._send_cancel()
         else:
             # nobody has shown a sign of life: a CANCEL may not be sent yet (section 9.1)
-            invitation.client.give_up_by(self._agent.time() + self._agent.timing.limit / 4)
+            invitation.client.give_up_by(self.agent.time() + self.agent.timing.limit / 4)
 
     def _send_cancel(self) -> None:
         invitation = self._invitation
         if invitation is not None and invitation.client is not None and not self._cancel_sent:
             self._cancel_sent = True
-            self._agent.cancel(invitation.client)
+            self.agent.cancel(invitation.client)
 
     # -- a call to us -----------------------------------------------------------------
 
@@ -189,8 +191,8 @@ class Call(Usage):
         if request is None or self._server is None:
             return
         self.state = CallState.ANSWERED
-        self.local_sdp = sdp
-        self._respond(self._server, request, 200, sdp=sdp, headers=headers)
+        self.local_sdp = self._said = sdp
+        self._respond(self._server, request, 200, sdp=sdp, headers=[*headers, *self._granted(request)])
 
     def refuse(self, status: int, reason: str = "", headers: Pairs = ()) -> None:
         """Decline the call; nothing more is told of it."""
@@ -230,9 +232,10 @@ class Call(Usage):
         """Do nothing more about this call and tell nothing: a later process goes on with it."""
         self.listener = _Silence()
         self._stop_ringing()
+        self._stop_timer()
         if self._invitation is not None:
             self._invitation.stopped = True
-        self._agent.forget(self)
+        self.agent.forget(self)
 
     def _finish(self) -> None:
         self._stop_ringing()

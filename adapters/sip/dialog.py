@@ -22,6 +22,7 @@ class Dialog:
     __slots__ = (
         "call_id",
         "cseq",
+        "heard_at",
         "local",
         "local_tag",
         "outbound",
@@ -51,6 +52,8 @@ class Dialog:
         self.transport = ""
         self.peer: tuple[str, int] | None = None
         """Transport and remote socket that last carried it."""
+        self.heard_at = 0.0
+        """When the peer last showed that it knows the dialog, by the clock of the loop."""
 
     @classmethod
     def received(cls, invite: Request, local_tag: str) -> "Dialog":

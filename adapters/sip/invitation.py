@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adapters.sip.exchange import Exchange
+from adapters.sip.exchange import MAX_TRIES, Exchange
 from adapters.sip.listener import CallState
 from adapters.sip.message import Response
+from adapters.sip.session_timer import longer
 
 if TYPE_CHECKING:
     from adapters.sip.call import Call
@@ -25,8 +26,18 @@ class Invitation(Exchange):
     def response(self, response: Response) -> None:
         if 200 <= response.status < 300:
             self.call._accepted(response)
-        else:
+        elif not self._asks_longer(response):
             super().response(response)
+
+    def _asks_longer(self, response: Response) -> bool:
+        """A 422 wants a longer session timer than we asked for: ask for that (RFC 4028 section 7.3)."""
+        floor_s = longer(response, self._agent.session) if response.status == 422 else None
+        if floor_s is None or floor_s <= self.call._min_se_s or self.stopped or self._tries >= MAX_TRIES:
+            return False
+        self.call._min_se_s = floor_s
+        self._tries += 1
+        self.start()
+        return True
 
 
 class Reinvitation(Exchange):

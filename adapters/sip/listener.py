@@ -73,5 +73,12 @@ class CallListener:
         """A REFER came; returns the status to answer. Whoever says 202 owes the NOTIFYs."""
         return 405
 
+    def may_refresh(self, call: Call) -> bool:
+        """Whether this process may refresh the session now; False: it is asked again."""
+        return True
+
+    def moved(self, call: Call) -> None:
+        """A session refresh or other media came about: what a later process must know may have changed."""
+
     def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
         """The call is over; told once, and not when `refused` was."""

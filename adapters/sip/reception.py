@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from adapters.sip import session_timer
 from adapters.sip.call import ALLOW, Call
 from adapters.sip.dialog import Dialog
 from adapters.sip.listener import CallListener
@@ -41,7 +42,7 @@ may be an earlier process's, about to be adopted. A 481 would end them; whoever 
 _SCHEMES = frozenset({"sip", "sips", "tel"})
 _METHODS = frozenset({"REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "REFER", "PRACK"})
 """Methods that are known and not allowed here: 405 instead of 501 (sections 8.2.1 and 21.5.2)."""
-UNDERSTOOD: frozenset[str] = frozenset()
+UNDERSTOOD: frozenset[str] = frozenset({session_timer.OPTION})
 """Extensions that a request may require (section 8.2.2.3)."""
 
 Serve = Callable[[Request, Server, Flow], None]
@@ -226,6 +227,10 @@ class Reception:
             return True
         if "accept" in headers and not _takes_sdp(request):
             self._stateless(request, way, 406)
+            return True
+        too_short = session_timer.refused(request, self._agent.session)
+        if too_short is not None:
+            self._stateless(request, way, 422, headers=too_short)
             return True
         return False
 

@@ -7,8 +7,11 @@ all. How a call comes about, and how it is given up before, is `adapters.sip.cal
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from adapters.sip import session_timer
 from adapters.sip.dialog import Dialog
 from adapters.sip.digest import Keyring
 from adapters.sip.exchange import Done, Exchange
@@ -16,6 +19,8 @@ from adapters.sip.invitation import Invitation, Reinvitation
 from adapters.sip.listener import CallListener, CallState, Ending
 from adapters.sip.message import Request, Response, response_to, uri_of
 from adapters.sip.offer import Offer, Pairs
+from adapters.sip.refresh import SessionTimer
+from adapters.sip.session_timer import Terms
 from adapters.sip.transaction import CALLING, Server
 from adapters.sip.uri import BadUri, Uri
 
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
 
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, NOTIFY"
 SDP = "application/sdp"
+_FOLDED = b"\x78"
+"""How zlib's output begins; SDP begins with `v`."""
+_ROOMY = 600
 _SIGNATURES = ("authorization", "proxy-authorization")
 
 
@@ -36,14 +44,16 @@ class Usage:
         "_ack_body",
         "_ack_cseq",
         "_ack_signed",
-        "_agent",
         "_bye_sent",
         "_credentials",
         "_invitation",
         "_keys",
         "_leaving",
+        "_min_se_s",
         "_offer",
+        "_said",
         "_server",
+        "agent",
         "bound",
         "dialog",
         "listener",
@@ -52,10 +62,14 @@ class Usage:
         "peer_allows",
         "peer_product",
         "state",
+        "timer",
     )
 
     def __init__(self, agent: SipAgent, bound: Bound, dialog: Dialog, listener: CallListener) -> None:
-        self._agent = agent
+        self.agent = agent
+        self.timer: SessionTimer | None = None
+        self._min_se_s = 0
+        self._said = b""
         self.bound = bound
         self.dialog = dialog
         self.listener = listener
@@ -100,6 +114,8 @@ class Usage:
             return
         self.owes_ack = False
         self._ack_body = sdp
+        if sdp:
+            self._said = sdp
         if self._invitation is not None and self._invitation.client is not None:
             invite = self._invitation.client.request
             self._ack_cseq = invite.cseq
@@ -121,7 +137,7 @@ class Usage:
         request = self.dialog.request("ACK", "z9hG4bK" + os.urandom(9).hex(), self._ack_cseq)
         if self._ack_signed is not None:
             request.headers.update(self._ack_signed)
-        self._agent.send_ack(self.call, self._with_body(request, self._ack_body))
+        self.agent.send_ack(self.call, self._with_body(request, self._ack_body))
 
     def _acked(self, ack: Request) -> None:
         server = self._server
@@ -129,7 +145,7 @@ class Usage:
             return
         self._server = None
         server.user = None
-        self._agent.acked(server)
+        self.agent.acked(server)
         if self.state is CallState.ANSWERED:
             self.state = CallState.CONFIRMED
         if self._leaving:
@@ -152,6 +168,7 @@ class Usage:
         if self._bye_sent:
             return
         self._bye_sent = self._leaving = True
+        self._stop_timer()
         self._refuse_open_offer()
         self.send("BYE", lambda _: self._over(Ending.LOCAL, None))
 
@@ -161,25 +178,28 @@ class Usage:
         A dialog that is busy with another INVITE gives 491 without anything being sent.
         """
         if self.state is not CallState.CONFIRMED:
-            self._agent.soon(lambda: done(None))
+            self.agent.soon(lambda: done(None))
             return
         if self.busy:
-            self._agent.soon(lambda: done(Response(491, "Request Pending", {})))
+            self.agent.soon(lambda: done(Response(491, "Request Pending", {})))
             return
 
         def build(branch: str) -> Request:
-            return self._with_body(self.dialog.request("INVITE", branch), sdp)
+            return self._with_body(self._timed(self.dialog.request("INVITE", branch)), sdp)
 
         def finished(response: Response | None) -> None:
             self._keep_keys()
+            self._heard(response)
             if response is None or response.status >= 300:
                 self._invitation = None
+            else:
+                self._agreed(response, sdp)
             done(response)
             if response is not None and response.status == 481:
                 self._over(Ending.LOST, None)
 
         invitation = Reinvitation(
-            self._agent,
+            self.agent,
             self.bound,
             self.dialog.next_hop(),
             build,
@@ -225,6 +245,8 @@ class Usage:
 
         def build(branch: str) -> Request:
             request = self.dialog.request(method, branch)
+            if method == "UPDATE":
+                self._timed(request)
             request.body = body
             for name, value in extra:
                 request.headers.setdefault(name.lower(), []).append(value)
@@ -235,12 +257,14 @@ class Usage:
         def finished(response: Response | None) -> None:
             if exchange.keys is not None:
                 self._keys = exchange.keys
-            if method == "UPDATE" and response is not None and 200 <= response.status < 300:
+            self._heard(response)
+            if method == "UPDATE" and response is not None and response.status < 300:
                 self.dialog.refresh(response)
+                self._agreed(response, body)
             done(response)
 
         exchange = Exchange(
-            self._agent,
+            self.agent,
             self.bound,
             self.dialog.next_hop(),
             build,
@@ -256,6 +280,7 @@ class Usage:
     def _requested(self, request: Request, server: Server) -> None:
         """An in-dialog request that is not an ACK."""
         dialog, method = self.dialog, request.method
+        dialog.heard_at = self.agent.time()
         if request.from_tag != dialog.remote_tag and dialog.remote_tag:
             self._respond(server, request, 481)
         elif not dialog.accepts(request):
@@ -268,7 +293,7 @@ class Usage:
         elif self.state is CallState.ENDED:
             self._respond(server, request, 481)
         elif method in ("INVITE", "UPDATE"):
-            self._offered(request, server)
+            self._wished(request, server)
         elif method == "INFO":
             self._respond(server, request, self.listener.informed(self.call, request.get("content-type"), request.body))
         elif method == "OPTIONS":
@@ -280,30 +305,47 @@ class Usage:
         else:
             self._respond(server, request, 405)
 
-    def _offered(self, request: Request, server: Server) -> None:
+    def _wished(self, request: Request, server: Server) -> None:
+        """A re-INVITE or UPDATE: what can be decided without anybody is."""
+        policy = self.agent.session
+        strange = session_timer.strange(request.listed("require")) if "require" in request.headers else []
+        too_short = session_timer.refused(request, policy)
         if self._leaving:
             self._respond(server, request, 487)
-        elif self._offer is not None or (self._server is not None and request.method == "INVITE"):
-            # an earlier one is not settled (section 14.2)
+        elif strange:
+            self._respond(server, request, 420, headers=[("Unsupported", ", ".join(strange)[:200])])
+        elif too_short is not None:
+            self._respond(server, request, 422, headers=too_short)
+        elif request.method == "UPDATE" and not request.sdp:
+            self.dialog.refresh(request)  # in an early dialog as well (RFC 3311 section 5.2)
+            self._respond(server, request, 200, headers=self._granted(request))
+            self.listener.moved(self.call)
+        elif self._offer is not None or self._owes_answer(request):
+            # an earlier one is not settled (RFC 3261 section 14.2, RFC 3311 section 5.2)
             self._respond(server, request, 500, "Earlier offer pending", headers=[("Retry-After", "3")])
         elif self._invitation is not None:
             self._respond(server, request, 491)
-        elif request.method == "UPDATE" and not request.sdp:
-            self.dialog.refresh(request)
-            self._respond(server, request, 200)
         else:
             self._offer = offer = Offer(self, request, server)
             self.listener.offered(self.call, offer)
             if offer.open and request.method == "INVITE" and server.state == CALLING:
                 self._respond(server, request, 100)
 
+    def _owes_answer(self, request: Request) -> bool:
+        """Whether an INVITE of theirs still waits: for our answer, or for its ACK."""
+        unanswered = self.call.incoming and self.state in (CallState.CALLING, CallState.RINGING)
+        return unanswered or (self._server is not None and request.method == "INVITE")
+
     def _answer_offer(self, server: Server, request: Request, sdp: bytes) -> None:
         self._offer = None
         self.dialog.refresh(request)
         self.local_sdp = sdp if self.local_sdp else b""
+        if sdp:
+            self._said = sdp
         if request.method == "INVITE":
             self._server, server.user = server, self
-        self._respond(server, request, 200, sdp=sdp)
+        self._respond(server, request, 200, sdp=sdp, headers=self._granted(request))
+        self.listener.moved(self.call)
 
     def _refuse_offer(self, server: Server, request: Request, status: int, reason: str, headers: Pairs) -> None:
         self._offer = None
@@ -313,11 +355,120 @@ class Usage:
         if self._offer is not None:
             self._offer.refuse(487)
 
+    # -- the session timer ------------------------------------------------------------
+
+    def _timed(self, request: Request) -> Request:
+        """An INVITE or UPDATE of ours asks for a session timer, or to keep the one there is."""
+        terms = self.timer.terms if self.timer is not None else None
+        for name, value in session_timer.asking(self.agent.session, terms, self._min_se_s):
+            request.headers[name] = [value]
+        return request
+
+    def _agreed(self, response: Response, sdp: bytes) -> None:
+        """A 2xx to an INVITE or UPDATE of ours: what we said stands, and so do its terms."""
+        if sdp:
+            self._said = sdp
+        self._set_terms(session_timer.agreed(response, self.agent.session))
+
+    def _granted(self, request: Request) -> Pairs:
+        """The headers of our 2xx to a request of theirs; the timer begins anew with it."""
+        if self.timer is None and "session-expires" not in request.headers:
+            return ()
+        terms, headers = session_timer.granted(
+            request, self.agent.session, self.timer.terms if self.timer is not None else None
+        )
+        self._set_terms(terms)
+        return headers
+
+    def _set_terms(self, terms: Terms | None) -> None:
+        if terms is None or self._leaving:
+            self._stop_timer()
+            return
+        if self.timer is None:
+            self.timer = SessionTimer(self, terms)
+        self.timer.begin(terms)
+
+    def _stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.stop()
+            self.timer = None
+
+    @property
+    def updates(self) -> bool:
+        """Whether the peer takes UPDATE."""
+        return "UPDATE" in self.peer_allows.upper()
+
+    def refresh(self, done: Done) -> None:
+        """Refresh the session and our Contact without changing anything else (RFC 4028 section 7.4).
+
+        UPDATE carries no SDP, so nothing is renegotiated; who does not take it gets a re-INVITE
+        with what was said last under the same version (RFC 3264 section 8: nothing changed).
+        """
+
+        def finished(response: Response | None) -> None:
+            if self.owes_ack:
+                self.ack()
+            done(response)
+            if response is not None and response.status < 300:
+                self.listener.moved(self.call)
+
+        if self.updates or not self._said:
+            self.update(b"", finished)
+        else:
+            self.reinvite(self.said, finished)
+
+    def expire(self) -> None:
+        """Nobody refreshed it in time, or a refresh showed that the peer is gone: it is ended."""
+        if self.state is CallState.ENDED or self._leaving:
+            return
+        self._leaving = self._bye_sent = True
+        self._refuse_open_offer()
+        self.send("BYE", lambda _: None, headers=[("Reason", 'SIP;cause=408;text="Session expired"')])
+        self._over(Ending.LOST, None)
+
+    @property
+    def said(self) -> bytes:
+        """The SDP that was said last on this dialog."""
+        return zlib.decompress(self._said) if self._said[:1] == _FOLDED else self._said
+
+    def fold(self) -> None:
+        """Take less room, as a call that will stand for long: the peer repeats its 2xx no more."""
+        self._ack_body = self.local_sdp = b""
+        if len(self._said) > _ROOMY and self._said[:1] != _FOLDED:
+            self._said = zlib.compress(self._said, 1)
+
+    def _heard(self, response: Response | None) -> None:
+        if response is not None and response.status != 408:
+            self.dialog.heard_at = self.agent.time()
+
     # -- memory and end ---------------------------------------------------------------
 
     def memory(self) -> dict[str, Any]:
         """JSON-ready facts that `SipAgent.adopt` takes; no secret is in them."""
-        return {**self.dialog.to_memory(), "at": self._agent.now().isoformat(), "product": self.peer_product}
+        memory = {
+            **self.dialog.to_memory(),
+            "at": self.agent.now().isoformat(),
+            "product": self.peer_product,
+            "updates": self.updates,
+            "ours": [self.host, self.bound.address[1]],
+        }
+        if self.timer is not None:
+            terms = self.timer.terms
+            memory["session"] = {"interval_s": terms.interval_s, "ours": terms.ours}
+            if terms.ours and not self.updates:  # a refresh has to say it again
+                memory["said"] = self.said.decode("latin-1")
+        return memory
+
+    def recollect(self, memory: Mapping[str, Any]) -> None:
+        """Be as `memory` says. Raises KeyError, TypeError, ValueError."""
+        self.peer_product = self.agent.intern(str(memory.get("product", "")))
+        self.peer_allows = "UPDATE" if memory.get("updates") else ""
+        self._said = str(memory.get("said", "")).encode("latin-1")
+        session = memory.get("session")
+        if session is not None:
+            interval_s = max(int(session["interval_s"]), self.agent.session.min_se_s)
+            self.timer = SessionTimer(self, Terms(interval_s, bool(session["ours"])))
+            self.timer.take_up()
 
     def _over(self, ending: Ending, request: Request | None) -> None:
         if self.state is CallState.ENDED:
@@ -328,19 +479,20 @@ class Usage:
 
     def _finish(self) -> None:
         self.state = CallState.ENDED
+        self._stop_timer()
         self._invitation = None
-        self._agent.forget(self.call)
+        self.agent.forget(self.call)
 
     def _lookup(self, realm: str) -> tuple[str, str] | None:
-        return self._credentials or self._agent.credentials(realm, "")
+        return self._credentials or self.agent.credentials(realm, "")
 
     def _keep_keys(self) -> None:
         if self._invitation is not None and self._invitation.keys is not None:
             self._keys = self._invitation.keys
 
     def _note_peer(self, message: Request | Response) -> None:
-        self.peer_allows = self._agent.intern(message.get("allow"))
-        self.peer_product = self._agent.intern(message.get("server") or message.get("user-agent"))
+        self.peer_allows = self.agent.intern(message.get("allow"))
+        self.peer_product = self.agent.intern(message.get("server") or message.get("user-agent"))
 
     def _with_body(self, request: Request, sdp: bytes, headers: Pairs = ()) -> Request:
         for name, value in headers:
@@ -358,7 +510,7 @@ class Usage:
             extra.append(("Content-Type", SDP))
         tag = self.dialog.local_tag if status > 100 else ""
         response = response_to(request, status, reason, to_tag=tag, headers=extra, body=sdp)
-        self._agent.respond(server, response, self.call, request.method)
+        self.agent.respond(server, response, self.call, request.method)
 
 
 NOBODY = CallListener()
