@@ -32,6 +32,7 @@ from adapters.events import (
     SessionGone,
     SessionReady,
 )
+from adapters.linecheck.order import LineChecks, LineEnd, LineOrder, LineReport
 from adapters.values import (
     Address,
     ConferenceSpec,
@@ -69,6 +70,10 @@ __all__ = [
     "LegRinging",
     "LegSeen",
     "LegState",
+    "LineChecks",
+    "LineEnd",
+    "LineOrder",
+    "LineReport",
     "LoginRefused",
     "Member",
     "MemberChanged",
