@@ -35,7 +35,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Protocol
 
 from adapters.sip.call import ALLOW, Call
 from adapters.sip.clockwork import Clockwork
@@ -67,6 +67,14 @@ def _utc_now() -> datetime:
 
 def _nobody(realm: str, host: str) -> tuple[str, str] | None:
     return None
+
+
+class Locator(Protocol):
+    """Knows where somebody is whom no name leads to."""
+
+    def takes(self, exchange: Exchange, go: Go) -> bool:
+        """Whether it goes on with this request by itself, now or later."""
+        ...
 
 
 def product() -> str:
@@ -110,6 +118,8 @@ class SipAgent:
         self.works = Clockwork(self.timing)
         self.reception = Reception(self)
         self.routes = Routes(self.reception, tls, resolver, terms)
+        self.locator: Locator | None = None
+        """Finds the way to who registers with us (`adapters.sip.enrolment`)."""
         self._layer = self.works.layer
         self._calls = self.reception.calls
         self._main: Bound | None = None
@@ -299,6 +309,7 @@ class SipAgent:
             str(to),
             build,
             done,
+            dialog=dialog,
             user=user,
             credentials=credentials,
             limit_s=limit_s,
@@ -341,6 +352,8 @@ class SipAgent:
 
     def route(self, exchange: Exchange, go: Go) -> None:
         """Find the way for a request and go on with it."""
+        if self.locator is not None and self.locator.takes(exchange, go):
+            return
         self.routes.find(exchange.hop, exchange.bound, exchange.dialog, go, exchange.key)
 
     def dress(self, request: Request, flow: Flow, bound: Bound, user: str, may_switch: bool) -> Flow:

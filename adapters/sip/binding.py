@@ -215,35 +215,29 @@ def living(bindings: Iterable[Binding], now: datetime) -> list[Binding]:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """One way to a registered endpoint: request URI, Route set, and where requests really go.
+    """One way to a registered endpoint: request URI and Route set.
 
-    `hop` is empty where the request URI or the Route set says it.
+    `hop` is where requests really go, if neither says it; `peer` the connection it came by
+    (transport, host, port), to be used while it stands.
     """
 
     target: str
     routes: tuple[str, ...] = ()
     hop: str = ""
+    peer: tuple[str, str, int] | None = None
 
 
-def reach(binding: Binding, *, flow_stands: bool) -> Reach:
-    """How to call a binding.
-
-    Over the connection it came by while that stands (RFC 5626 section 5.3); to the address it
-    really came from where its Contact names another one (a translated address, RFC 3581);
-    along its Path, or as its Contact says.
-    """
+def reach(binding: Binding) -> Reach:
+    """How to call a binding: along its Path, or over the connection it came by (RFC 5626 section 5.3),
+    or to the address it really came from where its Contact names another one (a translated address,
+    RFC 3581), or as its Contact says."""
+    source = binding.source
     if binding.path:
         return Reach(binding.contact, binding.path)
-    source = binding.source
-    there = f"sip:{host_port(source.host, source.port)};transport={source.transport.lower()}"
-    if flow_stands:
-        return Reach(binding.contact, hop=there)
-    try:
-        named = Uri.parse(binding.contact).host
-    except BadUri:
-        named = ""
-    if source.transport == "UDP" and named != source.host:
-        return Reach(binding.contact, hop=there)
+    if source.transport != "UDP":
+        return Reach(binding.contact, peer=(source.transport, source.host, source.port))
+    if Uri.parse(binding.contact).host != source.host:
+        return Reach(binding.contact, hop=f"sip:{host_port(source.host, source.port)};transport=udp")
     return Reach(binding.contact)
 
 

@@ -3,7 +3,8 @@
 A 401 or 407 is answered with the credentials there are (RFC 3261 section 22); a request
 that went over TCP only for its size goes by UDP when nobody takes TCP (section 18.1.1). Where
 a name leads to several places, the next one is tried when one cannot be reached, keeps silent
-for a quarter of 64*T1, or says 503 (RFC 3263 section 4.3).
+for a quarter of 64*T1, or says 503 (RFC 3263 section 4.3). Who is registered at several places is
+tried at one after the other in the same way, and also where one says that nobody is there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from adapters.sip.uri import BadUri, Uri
 
 if TYPE_CHECKING:
     from adapters.sip.agent import SipAgent
+    from adapters.sip.binding import Reach
     from adapters.sip.locate import Target
     from adapters.sip.route import Bound, Way
     from adapters.sip.transport import Flow
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 MAX_TRIES = 8
 """How often one request is sent anew for a challenge, another transport or another place."""
 _MAX_CHALLENGES = 3
+_NOBODY_THERE = frozenset({404, 408, 410, 480, 500, 502, 504})
+"""From a place that somebody registered at: another one of theirs may be better."""
 
 Done = Callable[[Response | None], None]
 """Told the final response of a request, or None when none came."""
@@ -89,6 +93,7 @@ class Exchange:
         "hop",
         "stopped",
         "user",
+        "ways",
         "why",
     )
 
@@ -124,6 +129,8 @@ class Exchange:
         self._by_size = False
         self._flow: Flow | None = None
         self._more: tuple[Target, ...] = ()
+        self.ways: tuple[Reach, ...] | None = None
+        """Further places at which the called one is registered; None when nobody has looked."""
         self.client: Client | None = None
         self.stopped = False
         self.why = ""
@@ -160,7 +167,7 @@ class Exchange:
         if self.dialog is not None:
             self.dialog.transport, self.dialog.peer = way.transport, (way.host, way.port)
         limit_s = self._limit_s
-        if self._more:
+        if self._more or self.ways:
             quarter_s = agent.timing.limit / 4
             limit_s = quarter_s if limit_s is None else min(limit_s, quarter_s)
         self.client = agent.start_client(request, way, self, limit_s)
@@ -174,8 +181,15 @@ class Exchange:
 
     def _elsewhere(self) -> bool:
         """Send it to the next place that the name leads to; False when there is none."""
-        if not self._more or self.stopped or self._tries >= MAX_TRIES:
+        if self.stopped or self._tries >= MAX_TRIES:
             return False
+        if not self._more:
+            if not self.next_way():
+                return False
+            self._tries += 1
+            self._may_switch = True
+            self.start()
+            return True
         self._tries += 1
         target, *more = self._more
         self._more = tuple(more)
@@ -184,6 +198,19 @@ class Exchange:
             dialog.remote_tag = ""  # of a 1xx from the place that is given up
         self._may_switch = True
         self._over(self._agent.routes.flow(target, self.bound, self.hop, dialog))
+        return True
+
+    def next_way(self) -> bool:
+        """Turn to the next place at which the called one is registered; False when there is none."""
+        dialog = self.dialog
+        if not self.ways or dialog is None:
+            return False
+        way, *more = self.ways
+        self.ways = tuple(more)
+        dialog.remote_tag = ""
+        dialog.target, dialog.routes, dialog.outbound = way.target, way.routes, way.hop
+        dialog.transport, dialog.peer = (way.peer[0], way.peer[1:]) if way.peer is not None else ("", None)
+        self.hop = dialog.next_hop()
         return True
 
     def _lookup(self, realm: str) -> tuple[str, str] | None:
@@ -204,7 +231,7 @@ class Exchange:
             self._finish(response)
 
     def _goes_on(self, response: Response) -> bool:
-        if response.status == 503:
+        if response.status == 503 or (self.ways and response.status in _NOBODY_THERE):
             return self._elsewhere()
         return response.status in (401, 407) and self._retry(response)
 

@@ -34,10 +34,10 @@ from adapters.sip.message import Request, uri_of
 from adapters.sip.nonce import Judgment, Nonces
 from adapters.sip.throttle import Throttle
 from adapters.sip.uri import BadUri, Uri
-from adapters.values import Address
 
 _log = logging.getLogger(__name__)
 
+NOT_REGISTERED = "not registered"
 _EXTENSIONS = frozenset({"path"})
 _TRIES = 5
 _TRIES_PER_S = 0.1
@@ -74,6 +74,11 @@ class Whereabouts:
     ways: tuple[Reach, ...] = ()
     gone_at: datetime | None = None
 
+    @property
+    def why(self) -> str:
+        """Why there is no way, in words."""
+        return NOT_REGISTERED + (f" since {self.gone_at.isoformat(timespec='minutes')}" if self.gone_at else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -96,8 +101,6 @@ class Registrar:
         self._terms = terms or Terms()
         self._nonces = Nonces(key, now().timestamp())
         self._tries = Throttle(_TRIES_PER_S, _TRIES)
-        self.flow_stands: Callable[[Source], bool] = lambda source: False
-        """Whether the connection that a binding came by is still there, in this process."""
         self.refused = 0
         """Wrong log-ins."""
 
@@ -182,17 +185,11 @@ class Registrar:
 
     # -- where the registered are called ----------------------------------------------
 
-    async def find(self, to: Address) -> Whereabouts | None:
-        """Where `to` is called; None when it is none of our domains' addresses. Raises what the roll raises."""
-        if not to.is_sip or to.host.strip("[]") not in self.domains:
-            return None
-        registration = await self._roll.load(f"sip:{to.user}@{to.host.strip('[]')}")
+    async def find(self, to: Uri) -> Whereabouts:
+        """Where an address of one of our domains is called. Raises what the roll raises."""
+        registration = await self._roll.load(f"sip:{to.user}@{to.host}")
         bindings = in_turn(living(_bindings(registration), self._now()))
-        ways = tuple(
-            reach(binding, flow_stands=binding.source.transport != "UDP" and self.flow_stands(binding.source))
-            for binding in bindings
-        )
-        return Whereabouts(ways, None if ways else registration.until_at)
+        return Whereabouts(tuple(reach(each) for each in bindings), None if bindings else registration.until_at)
 
 
 def _changed(before: Registration, asked: Asked, product: str, now: datetime) -> Registration:
