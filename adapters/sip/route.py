@@ -145,13 +145,19 @@ class Routes:
         self._reached[_reached(Uri.parse(uri))] = flow
 
     def standing(self, transport: str, host: str, port: int, local: tuple[str, int]) -> Flow | None:
-        """The flow to a peer's socket from an address of ours, if there is one now: always over UDP."""
+        """The flow to a peer's socket from an address of ours, if there is one now: always over UDP.
+
+        For who registered over it: `sip:host:port;transport=...` with that socket leads to it.
+        """
         bound = self._bound.get(local)
         if bound is None:
             return None
         if transport == "UDP":
             return UdpFlow(bound.udp, host, port)
-        return (bound.tls if transport == "TLS" else bound.tcp).existing(host, port)
+        found = (bound.tls if transport == "TLS" else bound.tcp).existing(host, port)
+        if found is not None:
+            found.is_lent = True
+        return found
 
     def unreach(self, uri: str) -> None:
         """Forget `reach`. Raises BadUri."""
@@ -196,6 +202,9 @@ class Routes:
             return UdpFlow(bound.udp, host, port)
         if transport == "TCP":
             return bound.tcp.connect(host, port)
+        theirs = bound.tls.existing(host, port)
+        if theirs is not None and theirs.is_lent and is_literal(Uri.parse(hop).host):
+            return theirs
         return bound.tls.connect(host, port, _names(hop, dialog))
 
     def _standing(self, uri: Uri, bound: Bound, dialog: Dialog | None) -> Flow | None:

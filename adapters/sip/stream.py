@@ -61,6 +61,7 @@ class Connection(Flow, asyncio.Protocol):
         "answers",
         "closed",
         "is_known",
+        "is_lent",
         "name",
         "names",
         "our_port",
@@ -92,6 +93,8 @@ class Connection(Flow, asyncio.Protocol):
         self.stood = False
         self.is_known = False
         """Whether it has ever sent a whole message."""
+        self.is_lent = False
+        """Whether new calls may go over it though its peer opened it: it registered over it."""
         self.answers = False
         """Whether its peer has shown that it answers pings."""
         self.why = ""

@@ -253,7 +253,7 @@ def in_words(error: BaseException, shown: x509.Certificate | None = None) -> str
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there"
     if isinstance(error, ConnectionError):
-        return "the peer broke the handshake off; perhaps it speaks no TLS on that port"
+        return "the peer broke the handshake off; perhaps it speaks no TLS on that port, or none of 1.2 and newer"
     if isinstance(error, TimeoutError):
         return "no answer in time; perhaps it speaks no TLS on that port"
     return str(getattr(error, "strerror", None) or error)
