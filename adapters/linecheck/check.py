@@ -272,6 +272,7 @@ class LineCheck(CallListener):
             echo_s=tone.echo_s(heard.sent_s, heard.came),
             far_lost_pct=heard.far_lost_pct,
             far_jitter_s=heard.far_jitter_s,
+            far_deaf=0 < heard.far_blind == heard.far_reports and far.listens,
             pace_error_pct=100.0 * pace,
             slipped=heard.slipped,
         )

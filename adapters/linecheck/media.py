@@ -37,6 +37,8 @@ _KEPT_S = 1.0
 _FIRST_REPORT_S, _REPORT_S = 0.3, 2.5
 """Half of RFC 3550's least interval (section 6.2): a check is over when the second one would be due,
 and two parties with a report each in that time stay far below the 5 % of the bandwidth it is about."""
+_DEAF_S = 2.0
+"""A report that comes this long after our first packet should know of us."""
 _CNAME = "line-check@diemcau"
 
 
@@ -87,6 +89,8 @@ class Heard:
     pause_s: float = 0.0
     codec: str = ""
     trips_s: list[float] = field(default_factory=list)
+    far_reports: int = 0
+    far_blind: int = 0
     far_lost_pct: float | None = None
     far_jitter_s: float | None = None
 
@@ -340,9 +344,13 @@ class Sound(RTPClient):
         for report in rtcp.read(data):
             if report.ntp is not None and report.ssrc in self.heard.stream.sources:
                 self._last_sr[report.ssrc] = (rtcp.middle(report.ntp), arrived_s)
-            for block in report.blocks:
-                if block.ssrc == self.outSSRC:
-                    self._reported(block, arrived)
+            ours = [block for block in report.blocks if block.ssrc == self.outSSRC]
+            for block in ours:
+                self._reported(block, arrived)
+            late = self.heard.first_sent_s is not None and arrived_s - self.heard.first_sent_s > _DEAF_S
+            if report.ssrc != self.outSSRC and (ours or late):
+                self.heard.far_reports += 1
+                self.heard.far_blind += not ours
 
     def _reported(self, block: rtcp.Block, arrived: int) -> None:
         heard = self.heard

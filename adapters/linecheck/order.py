@@ -110,6 +110,7 @@ class LineReport:
     echo_s: float | None = None  # our own tone came back after so long
     far_lost_pct: float | None = None
     far_jitter_s: float | None = None
+    far_deaf: bool = False  # its reports come and know of nothing from us
     pace_error_pct: float = 0.0  # how far from 50 packets a second we were
     slipped: int = 0  # packets of ours that were too late to be sent
 
