@@ -23,7 +23,18 @@ from typing import Protocol, runtime_checkable
 
 from adapters.capabilities import Capability
 from adapters.events import Event
-from adapters.values import Address, ConferenceSpec, DialOptions, Identity, LegMemory, LegSeen, Ports, Roster
+from adapters.values import (
+    Address,
+    AutoAnswer,
+    ConferenceSpec,
+    DialOptions,
+    EndpointStatus,
+    Identity,
+    LegMemory,
+    LegSeen,
+    Ports,
+    Roster,
+)
 
 Sink = Callable[[Event], None]
 """Takes an event; called in the event loop, never blocks, never raises."""
@@ -86,8 +97,54 @@ class EndpointAdapter(Protocol):
         """
         ...
 
+    async def status(self) -> EndpointStatus:
+        """Everything the device shows of itself, calls placed by hand included. Behind Capability.STATUS."""
+        ...
+
+    async def answer(self, leg: str) -> None:
+        """Answer the call that is ringing here; it is `leg` from now on. Behind Capability.ANSWER.
+
+        Raises Rejected when nothing rings. Emits LegConnected. Safe to repeat.
+        """
+        ...
+
     async def mute(self, on: bool) -> None:
-        """Switch the room's microphone. Behind Capability.MUTE."""
+        """Switch the room's microphone off (`on`) or on again. Behind Capability.MUTE. Safe to repeat."""
+        ...
+
+    async def set_volume(self, percent: int) -> None:
+        """Set the loudspeaker, 0 to 100. Behind Capability.VOLUME. Safe to repeat."""
+        ...
+
+    async def send_digits(self, leg: str, digits: str) -> None:
+        """Send DTMF into a connected leg, all of it in order. Behind Capability.DTMF."""
+        ...
+
+    async def recall_preset(self, number: int) -> None:
+        """Turn the camera to a stored position. Behind Capability.PRESET. Safe to repeat."""
+        ...
+
+    async def share_content(self, on: bool) -> None:
+        """Start or stop sending the second picture. Behind Capability.CONTENT. Safe to repeat."""
+        ...
+
+    async def wake(self) -> None:
+        """Wake the device from its sleep. Behind Capability.WAKE. Safe to repeat."""
+        ...
+
+    async def show_text(self, text: str, for_s: float) -> None:
+        """Show a line of text on the room's screen. Behind Capability.TEXT."""
+        ...
+
+    async def auto_answer(self) -> AutoAnswer:
+        """How calls that come in are taken now. Behind Capability.AUTO_ANSWER."""
+        ...
+
+    async def set_auto_answer(self, wanted: AutoAnswer) -> None:
+        """Have calls that come in taken so. Behind Capability.AUTO_ANSWER. Safe to repeat.
+
+        Raises NotSupported for a wish that the device has no setting for, before a byte is sent.
+        """
         ...
 
 

@@ -117,7 +117,8 @@ class DialOptions:
 
     `display` is the name shown to people; `ring_s` how long it may ring; `digits` are
     DTMF digits sent to the dialed party once it has answered (a PIN with its `#`),
-    `digits_delay_s` after the answer; `answer_deadline_s` bounds the whole set-up.
+    `digits_delay_s` after the answer. `max_kbps` and `video` are wishes: a device
+    that cannot be told of one (no Capability.RATE) calls as it is set.
     """
 
     display: str = ""
@@ -126,6 +127,51 @@ class DialOptions:
     digits: str = field(default="", repr=False)
     digits_delay_s: float = 2.0
     video: bool = True
+
+
+class AutoAnswerMode(StrEnum):
+    """What an endpoint does with a call that comes in."""
+
+    OFF = "off"
+    ON = "on"
+    DO_NOT_DISTURB = "do-not-disturb"
+
+
+@dataclass(frozen=True, slots=True)
+class AutoAnswer:
+    """Whether calls are answered unasked, and then with the microphone off; None: no such setting."""
+
+    mode: AutoAnswerMode
+    muted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallStatus:
+    """One call of an endpoint as it shows it; `leg` is empty for a call that we did not place.
+
+    `far` is the other party as the device writes it, `outgoing` None where it does not say.
+    """
+
+    leg: str
+    state: LegState
+    far: str = ""
+    outgoing: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """All that an endpoint shows of itself now; None is what it does not say.
+
+    `volume` is in percent of the device's range.
+    """
+
+    seen_at: datetime
+    calls: tuple[CallStatus, ...] = ()
+    microphone_muted: bool | None = None
+    volume: int | None = None
+    auto_answer: AutoAnswer | None = None
+    asleep: bool | None = None
+    sharing: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

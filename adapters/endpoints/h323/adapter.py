@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from adapters.capabilities import Capability
-from adapters.errors import NotSupported
-from adapters.values import Address, Control, DialOptions, Identity, LegMemory, LegSeen
+from adapters.control.refusal import Refusing
+from adapters.values import Control, Identity, LegSeen
 
 if TYPE_CHECKING:
     from adapters.registry import Surroundings
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 _WHY = "an H.323 endpoint has no control session; only a bridge can call it (way bridge-dials)"
 
 
-class H323Endpoint:
+class H323Endpoint(Refusing):
     """One H.323 endpoint: known by its address, reached through a bridge."""
 
     family = "h323"
     capabilities: frozenset[Capability] = frozenset()
+    lacking = _WHY
 
     def __init__(self, control: Control, surroundings: "Surroundings") -> None:
         self._name = control.name
@@ -32,14 +33,5 @@ class H323Endpoint:
         """No call is ever made here."""
         return ()
 
-    async def dial(self, leg: str, to: Address, options: DialOptions) -> None:
-        raise NotSupported(self._name, "dial", _WHY)
-
     async def hang_up(self, leg: str) -> None:
         """No call is ever made here, so every leg is over."""
-
-    async def adopt(self, leg: str, memory: LegMemory) -> LegSeen:
-        raise NotSupported(self._name, "adopt", _WHY)
-
-    async def mute(self, on: bool) -> None:
-        raise NotSupported(self._name, "mute", _WHY)

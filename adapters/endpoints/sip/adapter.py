@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapters.capabilities import Capability
+from adapters.control.refusal import Refusing
 from adapters.endpoints.sip.grammar import DIGITS, DTMF_RELAY, meaning, relay
 from adapters.endpoints.sip.profile import PROFILE, Profile
 from adapters.errors import NotSupported, OutcomeUnknown, Rejected
@@ -35,10 +36,11 @@ _STATES = {
 }
 
 
-class SipEndpoint:
+class SipEndpoint(Refusing):
     """One SIP endpoint. There is no session: opening and closing send nothing."""
 
     family = "sip"
+    lacking = "a SIP endpoint has no control session; what it has to do is asked of its bridge"
     capabilities = frozenset({Capability.DIAL, Capability.ADOPT, Capability.SIP, Capability.DTMF, Capability.VIDEO})
 
     def __init__(self, control: Control, surroundings: "Surroundings", profile: Profile = PROFILE) -> None:
@@ -140,8 +142,14 @@ class SipEndpoint:
         made.is_unknown = False
         return LegSeen(leg, LegState.CONNECTED if lives else LegState.CLEARED, self._s.now())
 
-    async def mute(self, on: bool) -> None:
-        raise NotSupported(self._name, "mute", "a SIP endpoint has no control session; mute it on the bridge")
+    async def send_digits(self, leg: str, digits: str) -> None:
+        """Press keys at the far side of a leg, behind those that are still being pressed."""
+        made = self._legs.get(leg)
+        if not digits or set(digits) - DIGITS:
+            raise Rejected(self._name, "send_digits", "the digits to send are not all of 0-9 * # A-D")
+        if made is None or made.pair.state is not PairState.UP:
+            raise Rejected(self._name, "send_digits", f"leg {leg} is not connected")
+        made.press(digits)
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -187,6 +195,12 @@ class _Leg(PairListener):
             self._endpoint._s.sink(LegConnected(self._name, self._endpoint._s.now()))
         if self._digits:
             self._endpoint._s.sip.later(self._digits_delay_s, self._press)
+
+    def press(self, digits: str) -> None:
+        is_pressing = bool(self._digits)
+        self._digits += digits
+        if not is_pressing:
+            self._endpoint._s.sip.later(0.0, self._press)
 
     def _press(self) -> None:
         """Press the next key at the far side; the one after it follows when this one was taken."""

@@ -1,0 +1,1 @@
+"""Polycom HDX and RealPresence Group, driven over telnet 24 or SSH."""

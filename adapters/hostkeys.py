@@ -1,0 +1,28 @@
+"""Which SSH key each device showed the first time: kept by whoever owns the installation's memory."""
+
+from typing import Protocol
+
+
+class HostKeys(Protocol):
+    """Pinned host keys by place (`host:port`), in OpenSSH's one-line form."""
+
+    async def pinned(self, place: str) -> str | None:
+        """The key that this place showed first; None for a place never seen."""
+        ...
+
+    async def pin(self, place: str, key: str) -> None:
+        """Keep a place's first key. Returns once it is safely stored."""
+        ...
+
+
+class HostKeysInMemory:
+    """Pins for the life of the process."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}
+
+    async def pinned(self, place: str) -> str | None:
+        return self._keys.get(place)
+
+    async def pin(self, place: str, key: str) -> None:
+        self._keys.setdefault(place, key)
