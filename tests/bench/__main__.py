@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 
-from tests.bench import alarm, dialing, memory, pair, parser, restart
+from tests.bench import alarm, dialing, idle, loss, memory, pair, parser, restart, sippy
 from tests.bench.figure import Figure, WorkWrong
 from tests.bench.place import say
 
@@ -23,6 +23,9 @@ BENCHES: dict[str, Callable[[bool], Iterator[Figure]]] = {
     "alarm": alarm.measure,
     "restart": restart.measure,
     "pair": pair.measure,
+    "sippy": sippy.measure,
+    "idle": idle.measure,
+    "loss": loss.measure,
     "parser": parser.measure,
 }
 

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.bench.sipp import CALLED_HOST, Called, Rate
 
 HOST = "127.0.40.2"
 AT_ONCE = 50
-"""Pairs under way at once; SIPp has as many dialogs."""
+"""Pairs under way at once: with more it is no faster, one core is busy."""
 PAIRS, HELD = 3000, (1000, 5000)
 QUIET_S = 30.0
 
@@ -34,9 +34,9 @@ def measure(quick: bool) -> Iterator[Figure]:
     """
     pairs = PAIRS // 10 if quick else PAIRS
     with Called() as called:
-        theirs = called.measure(2 * AT_ONCE, 4 * pairs)
+        theirs = called.best(quick)
         say(f"SIPp: {theirs.per_s:.0f} dialogs/s, {theirs.per_cpu_s:.0f} per second of processor")
-        said = _child("turn", called.port, pairs)
+        said = child("pair", "turn", called.port, pairs)
         ours = Rate(2 * pairs, said["wall_s"], said["cpu_s"])
         say(f"pairs: {ours.per_s / 2:.0f}/s, {ours.per_cpu_s / 2:.0f} per second of processor")
     yield Figure("pair.rate", ours.per_s / 2, "pairs/s", theirs.per_s)
@@ -44,23 +44,32 @@ def measure(quick: bool) -> Iterator[Figure]:
     yield Figure("pair.dialogs.cpu", ours.per_cpu_s, "dialogs/cpu-s", theirs.per_cpu_s)
     for held in HELD[:1] if quick else HELD:
         with Called() as called:
-            said = _child("hold", called.port, held)
+            said = child("pair", "hold", called.port, held)
         yield Figure(f"pair.memory.{held}", said["bytes"] / held / 1024, "KiB/pair")
         say(f"{held} held: {said['bytes'] / held / 1024:.1f} KiB each, up in {said['wall_s']:.2f} s")
 
 
-def _child(what: str, port: int, pairs: int) -> dict[str, float]:
-    """Do it in a process of its own; what it says."""
+def child(module: str, *words: object) -> dict[str, float]:
+    """Run a bench module in a process of its own; what it says."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.pair", what, str(port), str(pairs)],
+        [sys.executable, "-m", f"tests.bench.{module}", *map(str, words)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=240,
     )  # fmt: skip
-    need(done.returncode == 0, f"the process that makes pairs ended with {done.returncode}")
+    need(done.returncode == 0, f"tests.bench.{module} {words} ended with {done.returncode}")
     said: dict[str, float] = json.loads(done.stdout)
     return said
 
 
-class _Turns:
+def tell(work: Coroutine[Any, Any, dict[str, float]]) -> None:
+    """What a process of `child` does: the work, on a settled heap as the service's is, and what it came to."""
+    garbage.settle()
+    try:
+        print(json.dumps(asyncio.run(work)))
+    except WorkWrong as error:
+        sys.exit(str(error))
+
+
+class Turns:
     """Brings legs up and, unless they are held, down again; counts them."""
 
     def __init__(self, agent: SipAgent, port: int) -> None:
@@ -74,6 +83,7 @@ class _Turns:
         self._count = 0
         self._settled = 0
         self._wanted = 0
+        self.up = 0
         self.done = asyncio.Event()
         self.wrong = ""
 
@@ -117,6 +127,7 @@ class _Turns:
     def _take(self, event: Event) -> None:
         match event:
             case LegConnected(leg=leg):
+                self.up += 1
                 if self._hold:
                     self._settle(self._of[leg])
                 else:
@@ -146,7 +157,7 @@ def _start(coroutine: Any) -> None:
 async def _turn(port: int, pairs: int) -> dict[str, float]:
     agent = SipAgent(HOST)
     await agent.start()
-    turns = _Turns(agent, port)
+    turns = Turns(agent, port)
     turns.add(AT_ONCE)
     await turns.run(AT_ONCE, False)  # warm: caches, first sockets
     turns.done.clear()
@@ -162,7 +173,7 @@ async def _held(port: int, pairs: int) -> dict[str, float]:
     await agent.start()
     me = psutil.Process()
     before = me.memory_info().rss
-    turns = _Turns(agent, port)
+    turns = Turns(agent, port)
     turns.add(pairs)
     wall_s = await turns.run(pairs, True)
     after = me.memory_info().rss
@@ -173,8 +184,4 @@ async def _held(port: int, pairs: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    garbage.settle()  # as the service does
-    try:
-        print(json.dumps(asyncio.run((_turn if sys.argv[1] == "turn" else _held)(int(sys.argv[2]), int(sys.argv[3])))))
-    except WorkWrong as error:
-        sys.exit(f"pairs: {error}")
+    tell((_turn if sys.argv[1] == "turn" else _held)(int(sys.argv[2]), int(sys.argv[3])))
