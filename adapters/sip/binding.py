@@ -195,7 +195,8 @@ def _seconds(text: str) -> int | None:
 
 def _params(value: str) -> dict[str, str]:
     """The parameters behind a name-addr, names in lower case, values unquoted."""
-    behind = value[value.rfind(">") + 1 :] if ">" in value else ";" + value.partition(";")[2]
+    opened = re.sub(r'^\s*"(?:[^"\\]|\\.)*"', "", value)  # a display name may have brackets in it
+    behind = opened.partition(">")[2] if "<" in opened else ";" + opened.partition(";")[2]
     return {name.lower(): quoted or plain for name, quoted, plain in _PARAM.findall(behind)}
 
 

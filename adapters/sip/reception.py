@@ -42,7 +42,7 @@ may be an earlier process's, about to be adopted. A 481 would end them; whoever 
 _SCHEMES = frozenset({"sip", "sips", "tel"})
 _METHODS = frozenset({"REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "REFER", "PRACK"})
 """Methods that are known and not allowed here: 405 instead of 501 (sections 8.2.1 and 21.5.2)."""
-UNDERSTOOD: frozenset[str] = frozenset({session_timer.OPTION})
+UNDERSTOOD: frozenset[str] = frozenset({session_timer.OPTION, "path"})
 """Extensions that a request may require (section 8.2.2.3)."""
 
 Serve = Callable[[Request, Server, Flow], None]

@@ -6,7 +6,7 @@ is written before the 200 goes out. What a stranger sends is refused by `screen`
 state and before anybody is asked. Pure but for awaiting the roll.
 
     unknown domain 404    no or an old nonce 401    wrong log-in, unknown name 403
-    out of order 500      too short 423             an extension we do not have 420
+    out of order 500      too short 423             the roll is away 503
 """
 
 import logging
@@ -38,7 +38,6 @@ from adapters.sip.uri import BadUri, Uri
 _log = logging.getLogger(__name__)
 
 NOT_REGISTERED = "not registered"
-_EXTENSIONS = frozenset({"path"})
 _TRIES = 5
 _TRIES_PER_S = 0.1
 """Wrong log-ins from one address: five at once, then one in ten seconds."""
@@ -157,16 +156,13 @@ class Registrar:
         return Reply(200, headers=tuple(headers))
 
     def _address(self, request: Request) -> str:
-        """The address of record (step 5), and whether we could keep what is required (step 2)."""
+        """The address of record (step 5)."""
         try:
             to = Uri.parse(uri_of(request.headers["to"][0]))
         except BadUri:
             raise Refused(400, "the To is no sip: URI") from None
         if to.host not in self.domains or not 0 < len(to.user) <= _LONGEST_USER or not to.user.isprintable():
             raise Refused(404)
-        foreign = [name for name in request.listed("require") if name.lower() not in _EXTENSIONS]
-        if foreign:
-            raise Refused(420, headers=[("Unsupported", ", ".join(foreign)[:200])])
         return f"sip:{to.user}@{to.host}"
 
     def _answer(self, request: Request, address: str) -> Answer | None:

@@ -72,6 +72,11 @@ class Wire(asyncio.DatagramProtocol):
                 if isinstance(message, Response) and message.status == what and method in ("", message.cseq_method):
                     return message
 
+    async def any(self) -> tuple[Request | Response, tuple[str, int]]:
+        """The next message, whatever it is, and who sent it."""
+        async with asyncio.timeout(WAIT_S):
+            return await self._fresh.get()
+
     def quiet(self) -> bool:
         """Whether nothing waits to be read."""
         return self._fresh.empty()
