@@ -53,6 +53,10 @@ peers: $(INSTALLED) system-peers ## the same job with real Asterisks and 41 bare
 bench: $(INSTALLED) system-bench ## how fast and how big, as JSON lines
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(INSTALLED) ## hostile input for the SIP readers, a minute and a bit (ARGS="600" seconds)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 .PHONY: fmt
 fmt: $(INSTALLED) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .

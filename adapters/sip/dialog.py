@@ -86,7 +86,7 @@ class Dialog:
         """Target refresh: the peer may move with a re-INVITE or UPDATE (section 12.2)."""
         contacts = message.headers.get("contact")
         if contacts:
-            target = uri_of(split_commas(contacts[0])[0] if contacts[0] else "")
+            target = uri_of(next(iter(split_commas(contacts[0])), ""))
             try:
                 Uri.parse(target)
             except BadUri:

@@ -296,15 +296,18 @@ def _parse_head(raw: bytes) -> Request | Response:
 
 
 def _start(line: str, headers: Headers) -> Request | Response:
-    parts = line.split(None, 2)
-    if len(parts) >= 2 and parts[0].upper() == "SIP/2.0":
-        code = parts[1]
+    parts = line.split(" ", 2)
+    if parts[0].upper() == "SIP/2.0":
+        code = parts[1] if len(parts) > 1 else ""
         if len(code) == 3 and code.isascii() and code.isdigit() and "100" <= code <= "699":
             return Response(int(code), parts[2] if len(parts) == 3 else "", headers)
-    elif len(parts) == 3 and parts[2].rstrip().upper() == "SIP/2.0" and _TOKEN.fullmatch(parts[0]):
+    elif len(parts) == 3 and parts[2].upper() == "SIP/2.0" and _TOKEN.fullmatch(parts[0]) and parts[1]:
         if parts[1][0] == "<":
             raise _odd_start(line, headers)
         return Request(parts[0], parts[1], headers)
+    plain = " ".join([word for word in line.replace("\t", " ").split(" ") if word])
+    if plain != line:
+        return _start(plain, headers)
     raise _odd_start(line, headers)
 
 

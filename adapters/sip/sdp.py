@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _MEDIA = re.compile(rb"(?m)^m=([^ \r\n]+) +([0-9]+)(/[0-9]+)? +([^ \r\n]+)([^\r\n]*)")
 _ORIGIN = re.compile(rb"(?m)^o=[^\r\n]*")
+_ASLEEP = re.compile(rb"(?m)^a=(?:inactive|recvonly|sendonly)\r?\n")
 _CONNECTION = re.compile(rb"(?m)^c=[^\r\n]*")
 
 
@@ -32,9 +33,9 @@ def medias(sdp: bytes) -> list[Media]:
     ends = [*(match.start() for match in found[1:]), len(sdp)][: len(found)]
     return [
         Media(
-            match[1].decode("latin-1").lower(),
+            match[1].lower().decode("latin-1"),
             int(match[2][-6:]),
-            match[4].decode("latin-1").upper(),
+            match[4].upper().decode("latin-1"),
             match[5].decode("latin-1").strip(),
             match.start(),
             end,
@@ -80,6 +81,28 @@ def without_doubles(sdp: bytes) -> bytes:
     plain = {(media.kind, media.port) for media in lines if media.port and "SAVP" not in media.protocol}
     off = {i for i, media in enumerate(lines) if "SAVP" in media.protocol and (media.kind, media.port) in plain}
     return _zero_ports(sdp, off) if off else sdp
+
+
+def black_hole(session: int, host: str) -> bytes:
+    """An offer of ours that sends nobody anything: one audio line to nowhere (RFC 3725 section 4.3).
+
+    `c=0.0.0.0` and the discard port; baresip 1.0.0 and Asterisk 22 took such an offer and the
+    real one in a re-INVITE after it (measured).
+    """
+    lines = [b"v=0", origin(session, 1, host), b"s=-", b"c=IN IP4 0.0.0.0", b"t=0 0", b"m=audio 9 RTP/AVP 0 8 101"]
+    lines += [b"a=rtpmap:0 PCMU/8000", b"a=rtpmap:8 PCMA/8000", b"a=rtpmap:101 telephone-event/8000"]
+    lines += [b"a=fmtp:101 0-15", b"a=inactive"]
+    return b"\r\n".join(lines) + b"\r\n"
+
+
+def awake(sdp: bytes) -> bytes:
+    """The same SDP without what put its media to sleep: an answer to a hold, as an offer."""
+    return _ASLEEP.sub(b"", sdp)
+
+
+def same_session(one: bytes, other: bytes) -> bool:
+    """Whether two SDPs say the same, whosever origin line they bear (RFC 3264 section 8)."""
+    return _ORIGIN.sub(b"", one, count=1) == _ORIGIN.sub(b"", other, count=1)
 
 
 def refusal(offer: bytes, session: int, host: str) -> bytes:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _URI = re.compile(
-    r"(?P<scheme>sips?):(?:(?P<user>[^@\s<>]*)@)?"
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?P<params>;[^?\s<>]*)?(?:\?[^\s<>]*)?",
+    r"(?P<scheme>sips?):(?:(?P<user>[^@\x00-\x20\x7f<>]*)@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?P<params>;[^?\x00-\x20\x7f<>]*)?(?:\?[^\x00-\x20\x7f<>]*)?",
     re.ASCII | re.IGNORECASE,
 )
 _VIA = re.compile(
