@@ -62,7 +62,7 @@ class Ports:
         for _ in range(self._pairs):
             port = self._first + 2 * self._next
             self._next = (self._next + 1) % self._pairs
-            pair = _at(host, port)
+            pair = at(host, port)
             if pair is not None:
                 return pair
         raise NoPorts(f"all UDP ports from {self._first} on ({self._pairs} pairs) of {host} are taken")
@@ -82,7 +82,8 @@ def _anywhere(host: str) -> Pair | None:
     return _with_rtcp(rtp, host, port)
 
 
-def _at(host: str, port: int) -> Pair | None:
+def at(host: str, port: int) -> Pair | None:
+    """The pair from `port` on; None when one of the two is taken."""
     rtp = _socket(host)
     try:
         rtp.bind((host, port))

@@ -25,8 +25,8 @@ _QUIETER = 4.0
 
 
 def _keying() -> tuple[bool, ...]:
-    """A maximum-length sequence of 63 steps (x^6 + x + 1); the first step is on."""
-    state, steps = 0b111111, []
+    """A maximum-length sequence of 63 steps (x^6 + x + 1), begun where it turns on and off at once."""
+    state, steps = 0b010101, []
     for _ in range(63):
         steps.append(bool(state & 1))
         state = state >> 1 | ((state ^ state >> 1) & 1) << 5
