@@ -114,7 +114,8 @@ async def _conduct(services: Services) -> AsyncIterator[None]:
             conductor = await stack.enter_async_context(conducting(*parts))
         except OSError as error:
             where, why = f"{settings.sip_host}:{settings.sip_port}", os.strerror(error.errno or 0)
-            raise CannotStart(f"no SIP on {where}: {why}; see DIEMCAU_SIP_HOST and DIEMCAU_SIP_PORT") from error
+            tls = ", DIEMCAU_SIP_TLS_PORT" if settings.sip_certificate else ""
+            raise CannotStart(f"no SIP on {where}: {why}; see DIEMCAU_SIP_HOST, DIEMCAU_SIP_PORT{tls}") from error
 
         async def is_unwell() -> str | None:
             return None if conductor.is_well else "a part of the conductor has died; see the log"

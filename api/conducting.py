@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from adapters import BridgeAdapter, Capability, Control, EndpointAdapter, registry
 from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
+from adapters.sip.names import Resolver
+from adapters.sip.tls import BadCertificate, Tls, Trust
+from api.services import CannotStart
 from api.settings import Settings
 from orchestrator.conductor import Conductor
 from orchestrator.desk import Desk
@@ -37,6 +40,26 @@ class RegisteredHands:
         return frozenset(family for family in registry.ENDPOINTS if family not in ("sip", "h323"))
 
 
+ANY_PORT = {"sip_port": 0, "sip_tls_port": 0}
+
+
+def _sip(settings: Settings, clock: Clock, desk: Desk) -> SipAgent:
+    trust = Trust(settings.sip_certificate, settings.sip_key, settings.sip_ca, settings.sip_pins)
+    try:
+        tls = Tls(trust)
+    except BadCertificate as wrong:
+        named = "DIEMCAU_SIP_CERTIFICATE, DIEMCAU_SIP_KEY, DIEMCAU_SIP_CA and DIEMCAU_SIP_PINS"
+        raise CannotStart(f"no SIP over TLS: {wrong}; see {named}") from None
+    try:
+        resolver = Resolver(settings.name_servers)
+    except ValueError as wrong:
+        raise CannotStart(f"{wrong}; see DIEMCAU_NAME_SERVERS") from None
+    return SipAgent(
+        settings.sip_host, settings.sip_port, now=clock.now, credentials=desk.login,
+        tls=tls, tls_port=settings.sip_tls_port, resolver=resolver,
+    )  # fmt: skip
+
+
 @asynccontextmanager
 async def conducting(
     settings: Settings,
@@ -52,11 +75,12 @@ async def conducting(
     """A conductor that runs inside the block; afterwards its runs are handed over, calls stay up.
 
     Without `bells` it conducts only what it is told to start, and what nobody else conducts.
-    Raises OSError when the SIP address is taken; with `any_port` another port is taken then,
-    as for a cron run beside a service. `terms` stand in for the settings' figures.
+    Raises CannotStart for certificates that cannot be used, OSError when the SIP address is
+    taken; with `any_port` another port is taken then, as for a cron run beside a service.
+    `terms` stand in for the settings' figures.
     """
     desk = Desk(keys, clock.now)
-    agent = SipAgent(settings.sip_host, settings.sip_port, now=clock.now, credentials=desk.login)
+    agent = _sip(settings, clock, desk)
     conductor = Conductor(
         database, clock, desk, bell,
         terms=terms or settings.terms, lease_terms=settings.lease_terms, pace_off=settings.pace_off,
@@ -66,7 +90,7 @@ async def conducting(
     except OSError:
         if not any_port:
             raise
-        agent = SipAgent(settings.sip_host, 0, now=clock.now, credentials=desk.login)
+        agent = _sip(settings.model_copy(update=ANY_PORT), clock, desk)
         await agent.start()
     surroundings = Surroundings(
         sink=desk.take,

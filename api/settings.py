@@ -2,12 +2,13 @@
 
 import ipaddress
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from orchestrator.lease import LeaseTerms
 from orchestrator.limits import time_zones
@@ -49,6 +50,12 @@ class Settings(BaseSettings):
     token: Annotated[SecretStr | None, AfterValidator(_token)] = None  # empty: the file `token` in data_dir
     sip_host: str = "127.0.0.1"
     sip_port: int = Field(default=5060, ge=0, le=65535)
+    sip_tls_port: int | None = Field(default=None, ge=0, le=65535)  # empty: one above `DIEMCAU_SIP_PORT`
+    sip_certificate: Path | None = None  # PEM; with it SIP is also taken over TLS
+    sip_key: Path | None = None  # PEM; empty: in the certificate's file
+    sip_ca: Path | None = None  # PEM; whom we believe over TLS; empty: whom the system believes
+    sip_pins: dict[str, str] = Field(default_factory=dict)  # `{"host": "SHA-256 of its certificate"}`
+    name_servers: tuple[str, ...] = ()  # `["192.0.2.53"]`; empty: the system's
     time_zone: Annotated[str, AfterValidator(_zone)] = "Asia/Ho_Chi_Minh"
     language: Literal["vi", "en"] = "vi"
     lead_min: int = Field(default=10, ge=0, le=1440)  # dialing opens so long before the start
@@ -125,6 +132,10 @@ def read_settings(**given: object) -> Settings:
             for each in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsWrong("\n".join(lines)) from None
+    except SettingsError as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        what = f"{PREFIX}{named[1].upper()}" if named else "a variable"
+        raise SettingsWrong(f'{what}: expected JSON, such as [30, 60] or {{"name": "value"}}') from None
 
 
 def at_terminal() -> bool:

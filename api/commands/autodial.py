@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.commands.ground import BadInput, database_of, print_json, run, settings_or_refuse
-from api.conducting import conducting
+from api.conducting import ANY_PORT, conducting
 from api.console.view import clock_time, day
 from api.logs import start_logging
 from api.settings import Settings
@@ -66,7 +66,7 @@ async def _autodial(settings: Settings, within: str, *, dry_run: bool, as_json: 
             if error.errno != errno.EADDRINUSE:
                 raise
             # a service or an earlier call has the port; calls that we place work from any other
-            other = settings.model_copy(update={"sip_port": 0})
+            other = settings.model_copy(update=ANY_PORT)
             await _conduct(other, database, keys, bell, ahead, as_json=as_json)
 
 

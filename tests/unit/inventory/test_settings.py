@@ -53,6 +53,9 @@ def test_only_loopback_is_local(host: str, local: bool) -> None:
         ("DIEMCAU_TOKEN", "tooshort"),
         ("DIEMCAU_LEAD_MIN", "-1"),
         ("DIEMCAU_LOG_LEVEL", "loud"),
+        ("DIEMCAU_SIP_TLS_PORT", "65536"),
+        ("DIEMCAU_SIP_PINS", "vc.example"),
+        ("DIEMCAU_NAME_SERVERS", "192.0.2.53"),
     ],
 )
 def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
