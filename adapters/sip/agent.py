@@ -41,7 +41,9 @@ from adapters.sip.call import ALLOW, Call
 from adapters.sip.clockwork import Clockwork
 from adapters.sip.dialog import Dialog
 from adapters.sip.exchange import Done, Exchange, Identity
+from adapters.sip.habit import Habits
 from adapters.sip.listener import CallListener, CallState
+from adapters.sip.liveness import Pulse
 from adapters.sip.message import Malformed, Request, Response, name_addr, response_to
 from adapters.sip.names import Resolver
 from adapters.sip.reception import Reception, Screen, Serve
@@ -124,6 +126,10 @@ class SipAgent:
         self._calls = self.reception.calls
         self._main: Bound | None = None
         self._interned: dict[str, str] = {}
+        self.pulses: dict[tuple[str, int], Pulse] = {}
+        """Far hosts of pairs that are up."""
+        self.offer_first = Habits()
+        """Near sides that refuse an INVITE without SDP."""
 
     # -- life -------------------------------------------------------------------------
 
@@ -268,6 +274,24 @@ class SipAgent:
         self._calls[dialog.key] = call
         return call
 
+    def recall(self, memory: Mapping[str, Any], listener: CallListener) -> Call:
+        """CANCEL a call that an earlier process placed and that still rings, from `Call.invite_memory()`.
+
+        `refused` or `ended` follows; one that was answered meanwhile gets its ACK and BYE. Raises
+        ValueError when the memory is none of ours.
+        """
+        call = Call(self, self._first, Dialog.from_memory(memory, 0.0), listener, incoming=False)
+        try:
+            call._recalled(memory)
+        except (KeyError, TypeError, ValueError) as wrong:
+            raise ValueError(f"this is no memory of a SIP call: {wrong!r}") from None
+        self._calls[call.dialog.key] = call
+        return call
+
+    def host_for(self, peer: str) -> str:
+        """Our address as this peer can reach it."""
+        return self._first.host_for(peer)
+
     def send(
         self,
         method: str,
@@ -375,6 +399,9 @@ class SipAgent:
         client = self._layer.start(request, flow, user, self.works.loop.time(), limit_s)
         self.works.perform()
         return client
+
+    def expect(self, request: Request, flow: Flow, user: Exchange) -> Client:
+        return self._layer.expect(request, flow, user, self.works.loop.time())
 
     def cancel(self, client: Client) -> None:
         """CANCEL an INVITE that has had a 1xx."""

@@ -6,11 +6,13 @@ happens. No task runs for a call: it lives in tables and on the agent's timer wh
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapters.sip import sdp as sdps
 from adapters.sip.dialog import Dialog
-from adapters.sip.invitation import Invitation
+from adapters.sip.invitation import Invitation, Recall
 from adapters.sip.listener import CallListener, CallState, Ending
 from adapters.sip.message import Request, Response, display_of, uri_of
 from adapters.sip.offer import Offer, Pairs
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from adapters.sip.agent import SipAgent
     from adapters.sip.route import Bound
     from adapters.sip.wheel import Alarm
+
+SAID = b"v=0\r\n"
+"""Stands for an offer that an earlier process made: there was one."""
 
 __all__ = ["ALLOW", "SDP", "Call", "Offer"]
 
@@ -157,6 +162,39 @@ class Call(Usage):
         else:
             # nobody has shown a sign of life: a CANCEL may not be sent yet (section 9.1)
             invitation.client.give_up_by(self.agent.time() + self.agent.timing.limit / 4)
+
+    def invite_memory(self) -> dict[str, Any] | None:
+        """What a later process needs to CANCEL a call of ours that rings (`SipAgent.recall`); None when it does not."""
+        client = self._invitation.client if self._invitation is not None else None
+        if client is None or self.incoming or self.state not in (CallState.CALLING, CallState.RINGING):
+            return None
+        invite = client.request
+        memory = {**self.dialog.to_memory(), "at": self.agent.now().isoformat()}
+        # the CANCEL is known by the branch and the sender in the Via of its INVITE (section 9.1)
+        return {**memory, "cseq": invite.cseq, "via": invite.headers["via"][0], "offered": bool(self._said)}
+
+    def _recalled(self, memory: Mapping[str, Any]) -> None:
+        """Be the call that `invite_memory` tells of, and give it up. Raises KeyError, TypeError, ValueError."""
+        dialog = self.dialog
+        via = str(memory["via"])
+        branch = re.search(r";branch=([^;,\s]+)", via)
+        if branch is None:
+            raise ValueError("no branch in its Via")
+        self._said = self.local_sdp = SAID if memory["offered"] else b""
+        dialog.remote_tag = ""
+        self._cancelled = True
+        recall = Recall(
+            self.agent, self.bound, dialog.next_hop(), self._not_again, self._failed, dialog=dialog, branch=branch[1]
+        )
+        recall.call = self
+        recall.invite = dialog.request("INVITE", branch[1], int(memory["cseq"]))
+        recall.invite.headers["via"] = [via]
+        self._invitation = recall
+        recall.start()
+
+    @staticmethod
+    def _not_again(branch: str) -> Request:
+        raise RuntimeError("an INVITE that is recalled is not sent")
 
     def _send_cancel(self) -> None:
         invitation = self._invitation

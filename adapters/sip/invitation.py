@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from adapters.sip.exchange import MAX_TRIES, Exchange
 from adapters.sip.listener import CallState
-from adapters.sip.message import Response
+from adapters.sip.message import Request, Response
 from adapters.sip.session_timer import longer
 
 if TYPE_CHECKING:
     from adapters.sip.call import Call
+    from adapters.sip.transport import Flow
     from adapters.sip.usage import Usage
 
 
@@ -36,8 +37,19 @@ class Invitation(Exchange):
             return False
         self.call._min_se_s = floor_s
         self._tries += 1
-        self.start()
+        self._again()
         return True
+
+
+class Recall(Invitation):
+    """An INVITE that an earlier process sent: it is cancelled, and its end is awaited."""
+
+    __slots__ = ("invite",)
+    invite: Request
+
+    def _over(self, flow: Flow) -> None:
+        self.client = self._agent.expect(self.invite, flow, self)
+        self.call._send_cancel()
 
 
 class Reinvitation(Exchange):

@@ -60,8 +60,10 @@ class SessionTimer:
         self._alarm = None
         usage = self._usage
         left_s = self._dies_at - usage.agent.time()
-        if left_s <= 0.05:  # a wheel's grain
+        if left_s <= 0.05 and usage.listener.may_refresh(usage.call):  # a wheel's grain
             usage.expire()
+        elif left_s <= 0.05:
+            self._arm(_LEAST_S)
         elif self.terms.ours:
             self._arm(left_s)
             if usage.listener.may_refresh(usage.call):

@@ -308,6 +308,15 @@ class Transactions:
         client.begin()
         return client
 
+    def expect(self, request: Request, flow: Flow, user: Any, now: float) -> Client:
+        """Wait for the final response to an INVITE that an earlier process sent and somebody rings for."""
+        self.now = now
+        client = self._clients[request.branch, request.method] = Client(self, request, flow, user, self.timing.limit)
+        client.state = PROCEEDING
+        if flow.reliable:
+            self._by_flow.setdefault(flow, set()).add(client)
+        return client
+
     def response(self, response: Response, flow: Flow, now: float) -> bool:
         """Take a response in; False when it belongs to no transaction that would believe it."""
         client = self._clients.get((response.branch, response.cseq_method))

@@ -56,6 +56,7 @@ class Usage:
         "agent",
         "bound",
         "dialog",
+        "is_astray",
         "listener",
         "local_sdp",
         "owes_ack",
@@ -70,6 +71,8 @@ class Usage:
         self.timer: SessionTimer | None = None
         self._min_se_s = 0
         self._said = b""
+        self.is_astray = False
+        """Whether the peer knows another address of ours than this process has."""
         self.bound = bound
         self.dialog = dialog
         self.listener = listener
@@ -464,6 +467,8 @@ class Usage:
         self.peer_product = self.agent.intern(str(memory.get("product", "")))
         self.peer_allows = "UPDATE" if memory.get("updates") else ""
         self._said = str(memory.get("said", "")).encode("latin-1")
+        ours = memory.get("ours")
+        self.is_astray = ours is not None and list(ours) != [self.host, self.bound.address[1]]
         session = memory.get("session")
         if session is not None:
             interval_s = max(int(session["interval_s"]), self.agent.session.min_se_s)

@@ -49,9 +49,9 @@ class SipEndpoint(Refusing):
         self._name = control.name
         self._near = control.addresses[0]
         flow = control.settings.get("flow", "I")
-        if flow not in ("I", "III"):
-            raise Rejected(control.name, "open", f"flow is {flow!r}; expected 'I' or 'III'")
-        self._flow_three = flow == "III"
+        if flow not in ("I", "III", "IV"):
+            raise Rejected(control.name, "open", f"flow is {flow!r}; expected 'I', 'III' or 'IV'")
+        self._flow = flow
         self._credentials = (control.username, control.secret) if control.username else None
         self._s = surroundings
         self._profile = profile
@@ -96,7 +96,7 @@ class SipEndpoint(Refusing):
                 Voice(to.user, f"{to.user}@{to.host}", Identity.derive(leg + ".n", seed), self._credentials),
                 Voice(leg, options.display, Identity.derive(leg + ".f", seed)),
                 ring_s=options.ring_s,
-                flow_three=self._flow_three,
+                flow=self._flow,
                 video=options.video,
             )
         except BadUri as wrong:

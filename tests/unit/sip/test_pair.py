@@ -165,7 +165,7 @@ async def test_a_silent_other_side_does_not_keep_the_end_from_being_told() -> No
 
 
 async def test_a_side_that_is_silent_to_two_questions_is_lost() -> None:
-    patience = Patience(probe_s=0.05, probe_limit_s=0.2, straggler_s=0.2)
+    patience = Patience(probe_s=0.05, host_s=0.05, again_s=0.05, probe_limit_s=0.2, straggler_s=0.2)
     async with stage() as s:
         mind = await s.mind(profile=Profile(patience=patience))
         await mind.dial(s.far)

@@ -123,7 +123,7 @@ async def test_wishes_that_meet_are_both_refused_with_glare_and_may_come_again(s
     third = Asked()
     s.near.on_offer = lambda offer: offer.answer(NEAR_SDP)
     await until(lambda: len(s.far.acks) == 2)
-    s.far.call.reinvite(TAKEN, third)
+    s.far.call.reinvite(TAKEN + b"a=other:1\n", third)
     assert await third.sdp() == NEAR_SDP
     s.far.call.ack()
 
