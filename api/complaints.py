@@ -81,6 +81,8 @@ TEXTS = (
     msgid("the cell is empty, but there is a port"),
     msgid("the host the port belongs to"),
     msgid("third-party needs a sip: address"),
+    msgid("refer needs a sip: address with a user name: by it the bridge's list shows who came"),
+    msgid("an address such as sip:room@192.0.2.10, or a ladder without it"),
     msgid("a sip: address, or a ladder without it"),
     msgid("family {family} has no adapter yet; site {code} is reached by {ways}"),
     msgid("family {family} has no adapter yet and the ladder of site {code} has no other way"),

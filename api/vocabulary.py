@@ -38,6 +38,7 @@ RUN_STATES = {
 WAYS = {
     "endpoint-dials": msgid("endpoint dials"),
     "third-party": msgid("third-party call"),
+    "refer": msgid("endpoint told to call"),
     "bridge-dials": msgid("bridge dials"),
     "by-hand": msgid("called by hand"),
 }

@@ -179,10 +179,10 @@ class Actions:
     def _address(self) -> Address:
         return self._bridge.expect(self._run.number)
 
-    def _caller(self, address: str, link: str | None) -> EndpointAdapter:
-        """Who makes the third-party calls of the site's endpoint, or for a link of our conference."""
+    def _caller(self, way: Way, address: str, link: str | None) -> EndpointAdapter:
+        """Who makes the calls of the site's endpoint by SIP, or for a link of our conference."""
         near = self._address() if link is not None else Address.parse(address)
-        return self._desk.caller(self._run.id or 0, near)
+        return self._desk.caller(self._run.id or 0, near, refer=way is Way.REFER)
 
     async def dial(self, leg: str, way: Way, address: str, *, name: str, link: str | None) -> None:
         """Place a call for a participant; `link` is the room's name when it is a link."""
@@ -196,7 +196,7 @@ class Actions:
                 await bridge.invite(leg, self._run.number, callee, options)
             else:
                 to = Address.parse(address) if link is not None else self._address()
-                caller = self._caller(address, link)
+                caller = self._caller(way, address, link)
                 sent = True
                 await caller.dial(leg, to, options)
         except Exception as error:
@@ -208,43 +208,55 @@ class Actions:
         digits = self._desk.secret(room.pin, room.name) + "#" if room.pin else ""
         return DialOptions(f"{self._run.title} [{self._run.tag}]", self._ring_s, digits=digits)
 
-    async def hang_up(self, leg: str, way: Way, address: str, *, link: str | None) -> None:
-        """Bring a call down."""
+    async def hang_up(self, leg: str, way: Way, address: str, *, link: str | None, member: str = "") -> None:
+        """Bring a call down; `member` is what the bridge calls one that the endpoint makes by itself."""
         try:
             self._lease.check()
             if way is Way.BRIDGE_DIALS:
                 await self._bridge.drop(leg)
             else:
-                caller = self._caller(address, link)
+                caller = self._caller(way, address, link)
                 await caller.hang_up(leg)
-                await self._look(leg, caller)
+                if member:
+                    self._lease.check()
+                    await self._bridge.drop(member)
+                else:
+                    await self._look(leg, caller)
         except Exception as error:  # it is ordered again
             self._put(VerbFailed(leg, "hang-up", self._failure(error, "hang-up", sent=True)))
 
-    async def look(self, leg: str, address: str, *, link: str | None) -> None:
-        """Look what became of a third-party call whose order may or may not have gone out."""
+    async def forget(self, leg: str, address: str) -> None:
+        """Give up what is ours of a referral whose call has left the conference."""
+        try:
+            self._lease.check()
+            await self._caller(Way.REFER, address, None).hang_up(leg)
+        except Exception as error:  # nothing of it is up any more
+            log.warning("order-failed", run=self._run.id, leg=leg, why=self._failure(error, "hang-up", sent=False).why)
+
+    async def look(self, leg: str, way: Way, address: str, *, link: str | None) -> None:
+        """Look what became of a call by SIP whose order may or may not have gone out."""
         await asyncio.sleep(_LOOK_AFTER_S)
         try:
-            await self._look(leg, self._caller(address, link))
+            await self._look(leg, self._caller(way, address, link))
         except Exception as error:  # then it is overdue one day, and hung up
             log.warning("look-failed", run=self._run.id, leg=leg, why=self._failure(error, "look", sent=False).why)
 
     async def _look(self, leg: str, caller: EndpointAdapter) -> None:
-        """Tell of a third-party call that nobody knows that it is over; what is known is told by its events."""
+        """Tell of a call by SIP that nobody knows that it is over; what is known is told by its events."""
         legs = await caller.snapshot()
         if leg not in self._asking and all(seen.leg != leg for seen in legs):
             self._put(LegFound(LegSeen(leg, LegState.CLEARED, self._desk.now())))
 
     async def adopt(
-        self, leg: str, memory: LegMemory, address: str, *, link: str | None, wanted: Callable[[str], bool]
+        self, leg: str, memory: LegMemory, way: Way, address: str, *, link: str | None, wanted: Callable[[str], bool]
     ) -> None:
-        """Pick up a third-party call of an earlier process; asks again until somebody answers, or it is over."""
+        """Pick up a call by SIP of an earlier process; asks again until somebody answers, or it is over."""
         self._asking.add(leg)
         try:
             while wanted(leg):
                 try:
                     self._lease.check()
-                    seen = await self._caller(address, link).adopt(leg, memory)
+                    seen = await self._caller(way, address, link).adopt(leg, memory)
                 except Exception as error:
                     failure = self._failure(error, "adopt", sent=True)
                     if not isinstance(failure, OutcomeUnknown | SessionLost):

@@ -70,7 +70,7 @@ class Desk:
         self._keys = keys
         self.now = now
         self._bridges: dict[str, _BridgeSession] = {}
-        self._callers: dict[int, dict[Address, EndpointAdapter]] = {}
+        self._callers: dict[int, dict[tuple[Address, bool], EndpointAdapter]] = {}
         self._back: set[str] = set()  # bridges whose session was given up, to be told of when it is back
         self._runs: dict[int, Inbox] = {}
         self._rooms: dict[tuple[str, str], dict[int, Inbox]] = {}
@@ -237,12 +237,13 @@ class Desk:
 
     # --- endpoints -----------------------------------------------------------------------
 
-    def caller(self, run_id: int, near: Address) -> EndpointAdapter:
-        """The adapter that makes a run's calls for `near` by SIP third-party call control."""
+    def caller(self, run_id: int, near: Address, *, refer: bool = False) -> EndpointAdapter:
+        """The adapter that makes a run's calls for `near` by SIP third-party call control, or has it call by REFER."""
         callers = self._callers.setdefault(run_id, {})
-        adapter = callers.get(near)
+        adapter = callers.get((near, refer))
         if adapter is None:
-            adapter = callers[near] = self.hands.endpoint("sip", Control(name=str(near), addresses=(near,)))
+            control = Control(name=str(near), addresses=(near,), settings={"way": "refer"} if refer else {})
+            adapter = callers[near, refer] = self.hands.endpoint("sip", control)
         return adapter
 
     async def let_go(self, run_id: int) -> None:

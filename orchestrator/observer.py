@@ -167,13 +167,16 @@ class Observer:
         if track is None:
             return
         if isinstance(news, LegCleared):
-            self.cleared(track, news.cleared, news.at)
+            if not _is_in_the_bridges_hands(track):
+                self.cleared(track, news.cleared, news.at)
             return
-        state = LegState.RINGING if isinstance(news, LegRinging) else LegState.CONNECTED
-        if rule.progressed(track, state, news.at):
-            moment = {"connected_at": news.at} if state is LegState.CONNECTED else {}
-            self._ledger.leg(news.leg, state=state.value, **moment)
-            self._ledger.note(f"leg-{state.value}", news.at, track.code, news.leg)
+        self._progressed(track, LegState.RINGING if isinstance(news, LegRinging) else LegState.CONNECTED, news.at)
+
+    def _progressed(self, track: Track, state: LegState, at: datetime) -> None:
+        if track.call is not None and rule.progressed(track, state, at):
+            moment = {"connected_at": at} if state is LegState.CONNECTED else {}
+            self._ledger.leg(track.call.name, state=state.value, **moment)
+            self._ledger.note(f"leg-{state.value}", at, track.code, track.call.name)
             self.dirty.add(track.id)
             if state is LegState.CONNECTED and track.kind is Kind.ROOM:
                 self._actions.start(self._actions.read_far(track.code))
@@ -183,7 +186,9 @@ class Observer:
         if track is None:
             return
         if seen.state is LegState.CLEARED:
-            self.cleared(track, Cleared(ClearCause.LOST, Side.UNKNOWN, "no longer known when it was looked for"), now)
+            if not _is_in_the_bridges_hands(track):
+                why = "no longer known when it was looked for"
+                self.cleared(track, Cleared(ClearCause.LOST, Side.UNKNOWN, why), now)
         else:
             self._ledger.note("adopted", now, track.code, seen.leg, state=seen.state.value)
             if rule.progressed(track, seen.state, seen.seen_at):
@@ -238,7 +243,7 @@ class Observer:
                 self._actions.start(self._actions.adopt_on_bridge([failed.leg], wait_s=1.0))
             else:
                 link = track.code if track.kind is Kind.ROOM else None
-                self._actions.start(self._actions.look(failed.leg, track.call.address, link=link))
+                self._actions.start(self._actions.look(failed.leg, track.call.way, track.call.address, link=link))
             return
         cause, barred = cause_of(error)
         self.cleared(track, Cleared(cause, Side.DEVICE, error.why), now, barred=barred)
@@ -252,7 +257,8 @@ class Observer:
                 self._far_changed(code)
         if (news.device, news.conference) == (self._bridge.name, self._run.number):
             self._change_view(self.view, news)
-            self._match_member(news.member, now, gone=isinstance(news, MemberLeft))
+            came_at = news.member.joined_at or (news.at if isinstance(news, MemberJoined) else None)
+            self._match_member(news.member, now, came_at, gone=isinstance(news, MemberLeft))
 
     @staticmethod
     def _change_view(view: RosterView, news: MemberJoined | MemberChanged | MemberLeft) -> None:
@@ -268,7 +274,7 @@ class Observer:
             track.far_seen = shows(linked.view.members.values(), self._run.tag) if linked.view.known else None
             self.dirty.add(track.id)
 
-    def _match_member(self, member: Member, now: datetime, *, gone: bool) -> None:
+    def _match_member(self, member: Member, now: datetime, came_at: datetime | None, *, gone: bool) -> None:
         leg = leg_of(member, self._run.tag)
         if leg is not None:
             track = self._by_leg.get(leg)
@@ -278,6 +284,9 @@ class Observer:
             return
         track = self._callers.track_of(member)
         if track is not None and not _is_ours(member):
+            if rule.came_by_referral(track, member, None if gone else came_at):
+                self._referred(track, None if gone else member, now)
+                return
             calls = self._by_hand.setdefault(track.id, {})
             if gone:
                 calls.pop(member.id, None)
@@ -306,15 +315,38 @@ class Observer:
                 else:
                     self._orphan(leg, member, now)
             elif not _is_ours(member) and (track := self._callers.track_of(member)):
-                self._by_hand.setdefault(track.id, {})[member.id] = member
+                if track.id not in mine and rule.came_by_referral(track, member, member.joined_at):
+                    mine[track.id] = member
+                else:
+                    self._by_hand.setdefault(track.id, {})[member.id] = member
         self._swept_at = {leg: at for leg, at in self._swept_at.items() if leg in self.orphans}
         for track in self._tracks:
+            if track.call is not None and track.call.way is Way.REFER and (track.call.member or track.id in mine):
+                self._referred(track, mine.get(track.id), now)
             seen, by_hand = mine.get(track.id), next(iter(self._by_hand.get(track.id, {}).values()), None)
             missed = seen is None and track.call is not None and track.call.missing_since is None
             if missed or track.member != seen or track.by_hand != by_hand:
                 rule.seen_in_roster(track, seen, now)
                 track.by_hand = by_hand
                 self.dirty.add(track.id)
+
+    def _referred(self, track: Track, member: Member | None, now: datetime) -> None:
+        """The call that an endpoint was told to make is in the conference as `member`, or (None) has left."""
+        call = track.call
+        if call is None:
+            return
+        if member is None:
+            ours = Cleared(ClearCause.LOCAL, Side.OURS)
+            gone = Cleared(ClearCause.UNKNOWN, Side.UNKNOWN, "left the conference, and nobody says why")
+            self._actions.start(self._actions.forget(call.name, call.address))
+            self.cleared(track, ours if call.coming_down else gone, now)
+            return
+        if call.member != member.id:
+            call.member = member.id
+            self._ledger.leg(call.name, member=member.id)
+        rule.seen_in_roster(track, member, now)
+        self._progressed(track, LegState.CONNECTED, now)
+        self.dirty.add(track.id)
 
     def _orphan(self, leg: str, member: Member, now: datetime) -> None:
         """A call of ours that no participant has any more: put it out, and again if it stays."""
@@ -342,6 +374,11 @@ class Observer:
         self._reading_s = None
         if not ready:
             self.view.lose()
+
+
+def _is_in_the_bridges_hands(track: Track) -> bool:
+    """Whether the call is the endpoint's own and in the conference: only the roster tells of its end."""
+    return track.call is not None and bool(track.call.member)
 
 
 def _is_ours(member: Member) -> bool:

@@ -127,7 +127,7 @@ class Reconciler:
                 "planned_at": now,
                 "dialed_at": now,
                 "epoch": self._lease.epoch,
-                "cause": "", "side": "", "raw": "", "coming_down": "", "barred": False,
+                "cause": "", "side": "", "raw": "", "coming_down": "", "barred": False, "member": "",
             }
         )  # fmt: skip
         self._ledger.note(

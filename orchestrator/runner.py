@@ -19,7 +19,7 @@ from orchestrator.orders import carry_out
 from orchestrator.pace import Pace
 from orchestrator.reconciler import Intended, Reconciler
 from orchestrator.rules import reconcile as rule
-from orchestrator.rules.plan import Way
+from orchestrator.rules.plan import ONLY_THE_BRIDGE_KNOWS, Way
 from orchestrator.rules.reconcile import Call, Dial, HangUp, Kind, Scene, Track, Why
 from orchestrator.rules.redial import RedialRules
 from orchestrator.rules.states import RUN_OVER, RunState, advance_run
@@ -317,7 +317,7 @@ class Runner:
 
     @property
     def _has_ways_past_the_bridge(self) -> bool:
-        return any(rung.way is not Way.BRIDGE_DIALS for track in self.tracks for rung in track.rungs)
+        return any(rung.way not in ONLY_THE_BRIDGE_KNOWS for track in self.tracks for rung in track.rungs)
 
     def _account(self, now: datetime) -> None:
         """Where the run stands after its participants were looked at."""
@@ -332,7 +332,7 @@ class Runner:
     def _come_down(self, now: datetime) -> None:
         """Closing: done when no call of ours is left, as far as the bridge can say too."""
         up = [track for track in self.tracks if track.call is not None]
-        if any(track.call.way is Way.BRIDGE_DIALS for track in up if track.call):
+        if any(track.call.way in ONLY_THE_BRIDGE_KNOWS for track in up if track.call):
             self._seen.have_conference()  # its session is needed to bring them down
         if not up and not self._seen.dirty and (self._given_up or self._roster_is_clear()):
             self._to(RunState.DONE, now)
@@ -389,7 +389,7 @@ class Runner:
         if isinstance(intent, Dial):
             self._actions.start(self._actions.dial(call.name, call.way, call.address, name=track.name, link=link))
         else:
-            self._actions.start(self._actions.hang_up(call.name, call.way, call.address, link=link))
+            self._actions.start(self._actions.hang_up(call.name, call.way, call.address, link=link, member=call.member))
 
     # --- take over -----------------------------------------------------------------------
 
@@ -408,7 +408,7 @@ class Runner:
             if memory is not None:
                 link = track.code if track.kind is Kind.ROOM else None
                 self._actions.start(
-                    self._actions.adopt(call.name, memory, call.address, link=link, wanted=self._seen.expects)
+                    self._actions.adopt(call.name, memory, call.way, call.address, link=link, wanted=self._seen.expects)
                 )
             elif now < rule.overdue_at(call, self.terms.ring_s):
                 # not answered when the other process ended: the same order again repeats the same messages

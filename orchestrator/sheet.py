@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from orchestrator import limits
 from orchestrator.keys import env_name
 from orchestrator.refusal import Complaint
-from orchestrator.rules.plan import LADDER_WORDS, Way
+from orchestrator.rules.plan import LADDER_WORDS, USUAL_LADDER, Way
 from orchestrator.store.inventory import SiteEndpoints, address_key
 
 COLUMNS = (
@@ -345,9 +345,16 @@ class _Cells:
         is_sip = any(key.startswith("sip:") for key in row.keys)
         if Way.THIRD_PARTY in row.ladder and row.addresses and not is_sip:
             self.complain("ladder", "third-party needs a sip: address", "a sip: address, or a ladder without it")
+        if (
+            Way.REFER in row.ladder
+            and row.addresses
+            and not any(key.startswith(("sip:", "sips:")) and "@" in key for key in row.addresses)
+        ):
+            problem = "refer needs a sip: address with a user name: by it the bridge's list shows who came"
+            self.complain("ladder", problem, "an address such as sip:room@192.0.2.10, or a ladder without it")
 
     def _notice_family(self, row: SheetRow) -> None:
-        ways = " ".join(way for way in row.ladder or LADDER_WORDS if way != Way.ENDPOINT_DIALS)
+        ways = " ".join(way for way in row.ladder or USUAL_LADDER if way != Way.ENDPOINT_DIALS)
         problem = "family {family} has no adapter yet; site {code} is reached by {ways}"
         if not ways:
             problem = "family {family} has no adapter yet and the ladder of site {code} has no other way"

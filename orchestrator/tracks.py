@@ -121,4 +121,5 @@ def _call(leg: Leg) -> Call:
         admitted_at=leg.admitted_at,
         coming_down=Why(leg.coming_down) if leg.coming_down else None,
         taken_up=True,
+        member=leg.member,
     )

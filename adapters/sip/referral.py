@@ -319,7 +319,7 @@ class Referral(CallListener):
         self._subscribe(left_s, done)
 
     def _subscribe(self, expires_s: int, done: Done) -> None:
-        self._send_in_dialog("SUBSCRIBE", [("Event", "refer"), ("Expires", str(expires_s))], done)
+        self._send_in_dialog("SUBSCRIBE", [("Event", self._subscription.event), ("Expires", str(expires_s))], done)
 
     # -- the table --------------------------------------------------------------------
 

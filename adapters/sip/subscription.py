@@ -38,12 +38,14 @@ class Subscription:
     `number` is 0 where it is not known any more (after a restart): any `id` will do then.
     """
 
-    __slots__ = ("_last", "is_over", "number")
+    __slots__ = ("_last", "event", "is_over", "number")
 
     def __init__(self, number: int = 0) -> None:
         self.number = number
         self._last = -1
         self.is_over = False
+        self.event = PACKAGE
+        """By what the endpoint names it, for our SUBSCRIBE (RFC 6665 section 8.2.1)."""
 
     @property
     def has_told(self) -> bool:
@@ -56,11 +58,14 @@ class Subscription:
         if package != PACKAGE:
             return 489, None
         number = parameters.get("id", "")
+        if number and not number.isalnum():
+            return 489, None
         if self.is_over or (number and self.number and number != str(self.number)):
             return 481, None
         if notify.cseq <= self._last:
             return 500, None  # overtaken by a later one (RFC 3261 section 12.2.2)
         self._last = notify.cseq
+        self.event = f"{PACKAGE};id={number}" if number else PACKAGE
         state, parameters = _parameters(notify.get("subscription-state"))
         told = status_of(notify.body)
         status, reason = told or (0, "")

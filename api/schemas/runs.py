@@ -61,7 +61,9 @@ class ParticipantLine(_Out):
     name: str
     priority: int
     state: ParticipantState
-    way: str = Field(description="endpoint-dials, third-party, bridge-dials or by-hand; empty before the first try.")
+    way: str = Field(
+        description="endpoint-dials, third-party, refer, bridge-dials or by-hand; empty before the first try."
+    )
     address: str
     evidence: Evidence
     muted: bool | None = Field(description="null where the bridge does not say.")

@@ -12,12 +12,17 @@ class Way(StrEnum):
 
     ENDPOINT_DIALS = "endpoint-dials"
     THIRD_PARTY = "third-party"
+    REFER = "refer"  # the endpoint, told so by SIP; the call is its own
     BRIDGE_DIALS = "bridge-dials"
     BY_HAND = "by-hand"  # somebody else did; never a rung
 
 
-LADDER_WORDS: tuple[str, ...] = (Way.ENDPOINT_DIALS, Way.THIRD_PARTY, Way.BRIDGE_DIALS)
+LADDER_WORDS: tuple[str, ...] = (Way.ENDPOINT_DIALS, Way.THIRD_PARTY, Way.REFER, Way.BRIDGE_DIALS)
 """The words that may stand in an endpoint's ladder."""
+USUAL_LADDER: tuple[str, ...] = (Way.THIRD_PARTY, Way.BRIDGE_DIALS)
+"""The ladder of an endpoint that has none of its own."""
+ONLY_THE_BRIDGE_KNOWS = frozenset({Way.BRIDGE_DIALS, Way.REFER})
+"""Ways whose calls nothing but the bridge's session shows and ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +72,20 @@ def site_rungs(
     """The ladder of a site: its endpoints in order (stand-by ones last), each by its own ladder.
 
     `dialing_families` are the vendor families whose adapter can make the endpoint dial; a
-    family without an adapter loses that rung and keeps the others.
+    family without an adapter loses that rung and keeps the others. A call by `refer` is known
+    and ended by the bridge's roster alone, and by its caller's name: what lacks these has no such rung.
     """
     rungs: list[Rung] = []
     for endpoint in endpoints:
         addresses = [Address.parse(text) for text in endpoint.addresses]
-        for word in endpoint.ladder or (Way.THIRD_PARTY, Way.BRIDGE_DIALS):
+        for word in endpoint.ladder or USUAL_LADDER:
             match Way(word):
                 case Way.ENDPOINT_DIALS if endpoint.family in dialing_families and addresses:
                     rungs.append(Rung(Way.ENDPOINT_DIALS, str(addresses[0]), endpoint.name))
                 case Way.THIRD_PARTY:
                     rungs += [Rung(Way.THIRD_PARTY, str(a), endpoint.name) for a in addresses if a.is_sip]
+                case Way.REFER if {Capability.ROSTER, Capability.DROP} <= set(bridge):
+                    rungs += [Rung(Way.REFER, str(a), endpoint.name) for a in addresses if a.is_sip and a.user]
                 case Way.BRIDGE_DIALS:
                     rungs += [Rung(Way.BRIDGE_DIALS, str(a), endpoint.name) for a in _bridge_reach(addresses, bridge)]
     return tuple(rungs)

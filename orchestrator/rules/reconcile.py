@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from adapters import ClearCause, Cleared, LegState, Member
-from orchestrator.rules.plan import Rung, Way
+from orchestrator.rules.plan import ONLY_THE_BRIDGE_KNOWS, Rung, Way
 from orchestrator.rules.redial import Attempt, NextTry, RedialRules, Stop, next_try
 from orchestrator.rules.states import LEG, ParticipantState, may
 
@@ -50,6 +50,7 @@ class Call:
     connected_at: datetime | None = None
     admitted_at: datetime | None = None
     missing_since: datetime | None = None  # up, and not in the roster, since then
+    member: str = ""  # by refer: the bridge's name of the call that came in for it
     digits_lost_at: datetime | None = None  # taken up while its PIN may have been half entered
     taken_up: bool = False  # an earlier process, or an earlier owner, placed it
     coming_down: Why | None = None
@@ -132,8 +133,8 @@ def endpoint_evidence(track: Track) -> str:
     call = track.call
     if call is None or call.state is LegState.CLEARED:
         return "unknown" if track.by_hand else "not-connected"
-    if call.way is Way.BRIDGE_DIALS:
-        return "unknown"  # no control session: only the bridge knows
+    if call.way in ONLY_THE_BRIDGE_KNOWS:
+        return "unknown"  # no control session
     return "connected" if call.is_up else "not-connected"
 
 
@@ -174,7 +175,7 @@ def _usable(track: Track, wanted: int, scene: Scene) -> int | None:
     barred = {a.rung for a in track.attempts if a.barred}
     for step in range(len(track.rungs)):
         rung = (wanted + step) % len(track.rungs)
-        if rung not in barred and (scene.bridge_session or track.rungs[rung].way is not Way.BRIDGE_DIALS):
+        if rung not in barred and (scene.bridge_session or track.rungs[rung].way not in ONLY_THE_BRIDGE_KNOWS):
             return rung
     return None
 
@@ -277,6 +278,20 @@ def seen_in_roster(track: Track, member: Member | None, at: datetime) -> None:
     track.member = member
     if track.call is not None:
         track.call.missing_since = None if member else track.call.missing_since or at
+
+
+def came_by_referral(track: Track, member: Member, came_at: datetime | None) -> bool:
+    """Whether a call without a mark, from the participant's endpoint, is the one it was told to make.
+
+    It is when it came in after we told it so, and is the first. When it came is `came_at`,
+    None where nobody says: then it is nobody's proof, and stays a call placed by hand.
+    """
+    call = track.call
+    if call is None or call.way is not Way.REFER:
+        return False
+    if call.member:
+        return call.member == member.id
+    return came_at is not None and came_at >= call.dialed_at
 
 
 def admitted(track: Track, at: datetime) -> None:

@@ -110,6 +110,7 @@ class Leg(SQLModel, table=True):
     admitted_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     cleared_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     memory: dict[str, object] | None = Field(default=None, sa_column=Column(JSON))
+    member: str = ""  # by refer: the bridge's name of the call that came in for it
     epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 

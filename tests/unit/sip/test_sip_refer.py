@@ -98,7 +98,7 @@ def test_every_step_can_be_given_up_and_comes_to_its_end() -> None:
 
 
 def test_it_is_told_over_wherever_it_becomes_over_and_nowhere_else() -> None:
-    for (_, _), (to, actions) in TABLE.items():
+    for to, actions in TABLE.values():
         assert (Do.TELL_OVER in actions) == (to is Step.OVER)
 
 
