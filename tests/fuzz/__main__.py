@@ -52,14 +52,12 @@ def main() -> int:
     words.add_argument("--only", choices=list(TARGETS), help="this target")
     arguments = words.parse_args()
     subjects = [arguments.only] if arguments.only else list(TARGETS)
-    wrong = []
+    wrong: list[str] = []
     if importlib.util.find_spec("atheris") is None:
         print("fuzz: there is no atheris for this Python and machine; hypothesis alone", flush=True)
     else:
         each = max(1, arguments.seconds // len(subjects))
-        for subject in subjects:
-            if guided(subject, each):
-                wrong.append(subject)
+        wrong = [subject for subject in subjects if guided(subject, each)]
     chosen = ["-k", arguments.only] if arguments.only else []
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "tests/fuzz", *chosen],
