@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter, Depends, FastAPI
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, PlatformCollector, ProcessCollector
 from sqlmodel import select
 
 from adapters.registry import BRIDGES, ENDPOINTS
@@ -109,9 +109,10 @@ async def _conduct(services: Services) -> AsyncIterator[None]:
         return
     parts = (services.settings, services.database, services.keys, services.clock, services.bell)
     settings = services.settings
+    registered = Gauge("diemcau_registered", "Endpoints registered with us", registry=services.metrics)
     async with AsyncExitStack() as stack:
         try:
-            conductor = await stack.enter_async_context(conducting(*parts))
+            conductor = await stack.enter_async_context(conducting(*parts, counted=registered.set))
         except OSError as error:
             where, why = f"{settings.sip_host}:{settings.sip_port}", os.strerror(error.errno or 0)
             tls = ", DIEMCAU_SIP_TLS_PORT" if settings.sip_certificate else ""

@@ -1,6 +1,6 @@
 """The composition root of the mind: hands from the registry, one SIP agent, one desk, one conductor."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from adapters import BridgeAdapter, Capability, Control, EndpointAdapter, registry
@@ -8,6 +8,7 @@ from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
 from adapters.sip.names import Resolver
 from adapters.sip.tls import BadCertificate, Tls, Trust
+from api.registering import registering
 from api.services import CannotStart
 from api.settings import Settings
 from orchestrator.conductor import Conductor
@@ -71,6 +72,7 @@ async def conducting(
     bells: bool = True,
     any_port: bool = False,
     terms: RunTerms | None = None,
+    counted: Callable[[int], None] = lambda registered: None,
 ) -> AsyncIterator[Conductor]:
     """A conductor that runs inside the block; afterwards its runs are handed over, calls stay up.
 
@@ -102,10 +104,11 @@ async def conducting(
     )
     desk.hands = RegisteredHands(surroundings)
     try:
-        await conductor.start(bells=bells)
-        try:
-            yield conductor
-        finally:
-            await conductor.stop()
+        async with registering(settings, agent, database, keys, clock, bell, counted):
+            await conductor.start(bells=bells)
+            try:
+                yield conductor
+            finally:
+                await conductor.stop()
     finally:
         await agent.close()

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from orchestrator.lease import LeaseTerms
-from orchestrator.limits import time_zones
+from orchestrator.limits import HOST, time_zones
 from orchestrator.rules.redial import RedialRules
 from orchestrator.runner import RunTerms
 
@@ -30,6 +30,12 @@ def _zone(name: str) -> str:
     if name not in time_zones():
         raise ValueError(f"{name!r} is no time zone; expected a name such as Asia/Ho_Chi_Minh")
     return name
+
+
+def _domain(name: str) -> str:
+    if re.fullmatch(HOST, name) is None:
+        raise ValueError(f"{name!r} is no domain; expected names such as diemcau.example, or IP addresses")
+    return name.strip("[]").lower()
 
 
 def _token(token: SecretStr | None) -> SecretStr | None:
@@ -56,6 +62,9 @@ class Settings(BaseSettings):
     sip_ca: Path | None = None  # PEM; whom we believe over TLS; empty: whom the system believes
     sip_pins: dict[str, str] = Field(default_factory=dict)  # `{"host": "SHA-256 of its certificate"}`
     name_servers: tuple[str, ...] = ()  # `["192.0.2.53"]`; empty: the system's
+    registrar_domains: tuple[
+        Annotated[str, AfterValidator(_domain)], ...
+    ] = ()  # `["sip.example"]`; empty: nobody registers
     time_zone: Annotated[str, AfterValidator(_zone)] = "Asia/Ho_Chi_Minh"
     language: Literal["vi", "en"] = "vi"
     lead_min: int = Field(default=10, ge=0, le=1440)  # dialing opens so long before the start

@@ -112,6 +112,8 @@ EVENTS = {
     "run-extended": msgid("run extended"),
     "adopted": msgid("call adopted"),
     "leg-left-over": msgid("call left over"),
+    "endpoint-registered": msgid("endpoint registered"),
+    "endpoint-unregistered": msgid("endpoint no longer registered"),
     "note": msgid("note"),
 }
 
@@ -122,6 +124,7 @@ STOPPED = (  # what the mind writes when it stops dialing somebody
     msgid("there is no way to reach it: no address that the bridge or third-party control can call"),
 )
 _IN_A_ROW = re.compile(r"(\w+) ([0-9]+) times in a row")
+_NOT_REGISTERED = re.compile(r"(?:408 )?not registered(?: since ([0-9T:-]{16}))?")
 _SIP_CODE = re.compile(r"(?:SIP/2\.0 |SIP )?([3-6][0-9]{2})\b[ :]*")
 
 
@@ -144,7 +147,12 @@ def reason(language: str, cause: str, side: str = "", raw: str = "") -> str:
     if not cause and not raw:
         return ""
     details = [meaning(language, SIDES, side)] if side in SIDES and cause in ("local", "unknown", "lost") else []
-    if raw:
+    registration = _NOT_REGISTERED.match(raw)
+    if registration is not None and registration[1]:
+        details.append(say(language, "not registered with us since {at} UTC", at=registration[1].replace("T", " ")))
+    elif registration is not None:
+        details.append(say(language, "not registered with us"))
+    elif raw:
         details.append(device_words(raw))
     words = meaning(language, CAUSES, cause or "unknown")
     return f"{words} ({', '.join(details)})" if details else words
