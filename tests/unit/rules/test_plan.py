@@ -34,6 +34,15 @@ def test_a_bridge_that_cannot_call_leaves_third_party_control() -> None:
     assert _ways(site_rungs([VENDOR], frozenset(), ())) == [("third-party", "sip")]
 
 
+def test_an_endpoint_is_told_to_call_only_where_the_bridge_shows_and_ends_it_and_its_name_is_known() -> None:
+    able = frozenset({Capability.ROSTER, Capability.DROP})
+    told = EndpointFacts("qt03", "sip", ("refer", "third-party"), (*BOTH, "sip:192.0.2.3"))
+    assert site_rungs([told], able, ())[0] == Rung(Way.REFER, BOTH[1], "qt03")
+    assert [way for way, _ in _ways(site_rungs([told], able, ()))] == ["refer", "third-party", "third-party"]
+    for lacking in able:
+        assert "refer" not in dict(_ways(site_rungs([told], able - {lacking}, ())))
+
+
 def test_a_stand_by_endpoint_comes_after_all_ways_of_the_first() -> None:
     standby = EndpointFacts("qt03-b", "sip", (), ("sip:standby@192.0.2.4",))
     rungs = site_rungs([VENDOR, standby], FULL, ())

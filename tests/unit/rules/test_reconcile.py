@@ -54,6 +54,35 @@ def test_without_the_bridge_session_a_way_that_needs_none_is_taken() -> None:
     assert rule.decide(a_track(Way.BRIDGE_DIALS), cut_off, NOW).intent is None
 
 
+def test_without_the_bridge_session_nobody_is_told_to_call() -> None:
+    cut_off = replace(LIVE, bridge_session=False, roster_known=False)
+    assert rule.decide(a_track(Way.REFER, Way.THIRD_PARTY), cut_off, NOW).intent == Dial(1)
+    assert rule.decide(a_track(Way.REFER), cut_off, NOW).intent is None
+
+
+def test_who_comes_in_after_being_told_is_ours_and_nobody_else() -> None:
+    track = a_track(Way.REFER)
+    came, other = Member("PJSIP/x-9", caller="qt01"), Member("PJSIP/x-10", caller="qt01")
+    assert not rule.came_by_referral(track, came, NOW)  # nobody was told
+    rule.dialed(track, LEG, 0, NOW)
+    assert not rule.came_by_referral(track, came, later(-1))  # was there before
+    assert not rule.came_by_referral(track, came, None)  # nobody says when
+    assert rule.came_by_referral(track, came, later(1))
+    assert track.call is not None
+    track.call.member = came.id
+    assert rule.came_by_referral(track, came, None)
+    assert not rule.came_by_referral(track, other, later(2))
+    third_party = a_track(Way.THIRD_PARTY)
+    rule.dialed(third_party, LEG, 0, NOW)
+    assert not rule.came_by_referral(third_party, came, later(1))
+
+
+def test_a_call_that_an_endpoint_was_told_to_make_is_known_to_the_bridge_alone() -> None:
+    track = connected(a_track(Way.REFER))
+    rule.seen_in_roster(track, Member("PJSIP/x-9", caller="qt01"), NOW)
+    assert (rule.endpoint_evidence(track), rule.bridge_evidence(track, LIVE)) == ("unknown", "in")
+
+
 def test_a_site_is_in_only_when_both_sides_say_so() -> None:
     track = connected(a_track())
     assert rule.decide(track, LIVE, later(1)).state is ParticipantState.HALF_IN
