@@ -62,7 +62,7 @@ _BLANK = " \t"
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _CSEQ_END = 2**31
 _ONCE = ("from", "to", "call-id", "cseq")
-_UNQUOTED = re.compile(r'(?:[^"]|"(?:[^"\\]|\\.)*+")*+', re.DOTALL)
+_UNQUOTED = re.compile(r'[^"]*+(?:"(?:[^"\\]|\\.)*+"[^"]*+)*+', re.DOTALL)
 """A value in which every quote ends."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 """A quoted string; one without an end goes on to the last character, so that none is read twice."""
@@ -162,30 +162,22 @@ class Message:
     def read_identity(self) -> None:
         """Fill the fields that say which call and transaction this is. Raises Malformed."""
         headers = self.headers
-        for name in _ONCE:
-            values = headers.get(name)
-            if values is None:
-                raise Malformed(f"no {_SPELLING[name]} header")
-            if len(values) != 1:
-                raise Malformed(f"{len(values)} {_SPELLING[name]} headers where one belongs")
-        via = headers.get("via")
-        if via is None:
-            raise Malformed("no Via header")
-        match = _CSEQ.fullmatch(headers["cseq"][0])
-        if match is None or int(match[1]) >= _CSEQ_END:
-            raise Malformed(f"CSeq {headers['cseq'][0][:60]!r} is not a number below 2**31 and a method")
-        self.cseq = int(match[1])
-        self.cseq_method = match[2]
-        self.call_id = headers["call-id"][0]
+        try:
+            (sender,), (to,), (self.call_id,), (cseq,) = [headers[name] for name in _ONCE]
+            first = headers["via"][0]
+        except (KeyError, ValueError):
+            raise Malformed(_miscounted(headers)) from None
+        match = _CSEQ.fullmatch(cseq)
+        if match is None or (number := int(match[1])) >= _CSEQ_END:
+            raise Malformed(f"CSeq {cseq[:60]!r} is not a number below 2**31 and a method")
+        self.cseq, self.cseq_method = number, match[2]
         if not self.call_id:
             raise Malformed("empty Call-ID")
-        for name in ("from", "to"):
-            value = headers[name][0]
-            if '"' in value and _UNQUOTED.fullmatch(value) is None:
-                raise Malformed(f"{_SPELLING[name]} {value[:60]!r} has a quote without an end")
-        self.from_tag = tag_of(headers["from"][0])
-        self.to_tag = tag_of(headers["to"][0])
-        first = via[0]
+        for value in (sender, to):
+            if (value.count('"') % 2 or "\\" in value) and _UNQUOTED.fullmatch(value) is None:
+                raise Malformed(f"{value[:60]!r} has a quote without an end")
+        self.from_tag = tag_of(sender)
+        self.to_tag = tag_of(to)
         if "," in first:
             several = split_commas(first)
             if not all(_VIA_START.match(one) for one in several):
@@ -249,6 +241,19 @@ def parse(datagram: bytes) -> Request | Response:
             wrong.request = request
         raise
     return message
+
+
+def _miscounted(headers: Headers) -> str:
+    """Which header that belongs there once is not."""
+    for name in _ONCE:
+        values = headers.get(name, [])
+        if len(values) != 1:
+            return (
+                f"{len(values)} {_SPELLING[name]} headers where one belongs"
+                if values
+                else f"no {_SPELLING[name]} header"
+            )
+    return "no Via header"
 
 
 def _parse_head(raw: bytes) -> Request | Response:
@@ -391,7 +396,10 @@ def split_commas(value: str) -> list[str]:
 
 def tag_of(value: str) -> str:
     """The tag of a From or To value, or ""."""
-    match = _TAG.search(value, value.rfind(">") + 1)
+    behind = value[value.rfind(">") + 1 :]
+    if behind.startswith(";tag=") and behind[5:].isalnum():
+        return behind[5:]  # as most write it
+    match = _TAG.search(behind)
     return match[1] if match else ""
 
 

@@ -26,8 +26,8 @@ _HEAD = 800
 """About how large a head gets; a smaller sum than `_LARGE` needs no counting."""
 _NO_TCP_S = 300.0
 """How long a peer that takes no TCP is remembered as one."""
-_REMEMBERED = 10_000
-"""Peers remembered at once; beyond it the table starts anew."""
+_REMEMBERED = 20_000
+"""Peers and ways remembered at once; beyond it the table starts anew."""
 
 _LONGEST_LITERAL = 45
 _ELSEWHERE = "192.0.2.1"
@@ -48,7 +48,7 @@ Go = Callable[[Way], None]
 class Bound:
     """One address of ours: UDP and TCP on the same port, TLS on one of its own if we have a certificate."""
 
-    __slots__ = ("_wildcard", "address", "tcp", "tls", "udp", "v6")
+    __slots__ = ("_shown", "_wildcard", "address", "tcp", "tls", "udp", "v6", "ways")
 
     def __init__(self, udp: Udp, tcp: Streams, tls: Streams) -> None:
         self.udp = udp
@@ -57,6 +57,15 @@ class Bound:
         self.address = udp.address
         self.v6 = ":" in udp.address[0]
         self._wildcard = udp.address[0] in ("0.0.0.0", "::")
+        self._shown = "" if self._wildcard else host_port(*udp.address)
+        self.ways: dict[str, Way] = {}
+        """To URIs with an address and no name over UDP: found once, they stay."""
+
+    def keep(self, hop: str, way: Way) -> None:
+        """Remember the way to a URI that always leads to the same socket."""
+        if len(self.ways) >= _REMEMBERED:
+            self.ways.clear()
+        self.ways[hop] = way
 
     def host_for(self, peer: str) -> str:
         """Our address as this peer can reach it."""
@@ -66,6 +75,8 @@ class Bound:
 
     def shown(self, peer: str, flow: object = None) -> str:
         """Our `host:port` as this peer can reach it, over the transport of `flow` (UDP without one)."""
+        if self._shown and not isinstance(flow, Connection):
+            return self._shown
         port = self.address[1]
         if isinstance(flow, Connection) and flow.transport == "TLS":
             port = self.tls.address[1] if self.tls.address else flow.our_port or port
@@ -170,6 +181,11 @@ class Routes:
 
         `key` decides between servers of one name that are equal: the same key, the same order.
         """
+        if dialog is None or dialog.transport not in _STREAMS:
+            way = bound.ways.get(hop)
+            if way is not None and not (self._reached and _reached(Uri.parse(hop)) in self._reached):
+                go(way)
+                return
         try:
             uri = Uri.parse(hop)
         except BadUri:
@@ -185,7 +201,10 @@ class Routes:
                 mine = "IPv6" if bound.v6 else "IPv4"
                 go(Way(None, why=f"no way to {hop}: {bound.address[0]} reaches {mine} addresses only"))
             else:
-                go(Way(self.flow(direct(uri, host), bound, hop, dialog)))
+                way = Way(self.flow(direct(uri, host), bound, hop, dialog))
+                if isinstance(way.flow, UdpFlow):
+                    bound.keep(hop, way)
+                go(way)
             return
         known = self._resolver.known(uri, bound.v6)
         if known is not None:
