@@ -38,6 +38,9 @@ def _domain(name: str) -> str:
     return name.strip("[]").lower()
 
 
+_Domain = Annotated[str, AfterValidator(_domain)]
+
+
 def _token(token: SecretStr | None) -> SecretStr | None:
     if token is not None and len(token.get_secret_value()) < SHORTEST_TOKEN:
         raise ValueError(f"the token is too short to be safe; expected at least {SHORTEST_TOKEN} characters")
@@ -62,9 +65,7 @@ class Settings(BaseSettings):
     sip_ca: Path | None = None  # PEM; whom we believe over TLS; empty: whom the system believes
     sip_pins: dict[str, str] = Field(default_factory=dict)  # `{"host": "SHA-256 of its certificate"}`
     name_servers: tuple[str, ...] = ()  # `["192.0.2.53"]`; empty: the system's
-    registrar_domains: tuple[
-        Annotated[str, AfterValidator(_domain)], ...
-    ] = ()  # `["sip.example"]`; empty: nobody registers
+    registrar_domains: tuple[_Domain, ...] = ()  # `["sip.example"]`: whose addresses register here; empty: none do
     time_zone: Annotated[str, AfterValidator(_zone)] = "Asia/Ho_Chi_Minh"
     language: Literal["vi", "en"] = "vi"
     lead_min: int = Field(default=10, ge=0, le=1440)  # dialing opens so long before the start

@@ -1,5 +1,6 @@
 """Endpoints: the codecs in the sites' rooms."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -9,15 +10,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from api.routes.links import behind, created
-from api.schemas.endpoints import EndpointNew, EndpointPatch, EndpointShown
+from api.schemas.endpoints import EndpointNew, EndpointPatch, EndpointShown, RegistrationShown
 from api.schemas.page import Page
 from api.schemas.values import After, Code, Limit, NameInPath
 from api.services import Services, ServicesHere
 from api.words import msgid
 from orchestrator.refusal import NotThere, Unfit
-from orchestrator.store import inventory
+from orchestrator.store import inventory, registrations
 from orchestrator.store.database import turn
 from orchestrator.store.inventory import Endpoint, EndpointAt, Site, id_of
+from orchestrator.store.registrations import RegistrationRow
 from orchestrator.store.removal import remove_endpoint
 
 router = APIRouter(tags=["endpoints"])
@@ -98,6 +100,7 @@ async def _site_id(session: AsyncSession, code: str) -> int:
 async def _shown(session: AsyncSession, services: Services, found: list[EndpointAt]) -> list[EndpointShown]:
     site_ids = {at.endpoint.site_id for at in found}
     codes = dict((await session.exec(select(Site.id, Site.code).where(col(Site.id).in_(site_ids)))).all())
+    registered = await registrations.of_endpoints(session, [id_of(at.endpoint) for at in found])
     return [
         EndpointShown(
             **at.endpoint.model_dump(exclude={"id", "site_id", "control_secret"}),
@@ -105,6 +108,19 @@ async def _shown(session: AsyncSession, services: Services, found: list[Endpoint
             has_adapter=at.endpoint.family in services.endpoint_families,
             has_secret=bool(at.endpoint.control_secret),
             addresses=list(at.addresses),
+            registrations=[_registration(row, services.now()) for row in registered.get(id_of(at.endpoint), ())],
         )
         for at in found
     ]
+
+
+def _registration(row: RegistrationRow, now: datetime) -> RegistrationShown:
+    is_registered = row.value.is_current(now)
+    return RegistrationShown(
+        address=row.address,
+        is_registered=is_registered,
+        since_at=row.since_at if is_registered else None,
+        until_at=row.until_at,
+        source=row.source,
+        product=row.product,
+    )

@@ -1,5 +1,6 @@
 """Endpoints as they cross the wire; their secret goes in and never comes out."""
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -67,8 +68,26 @@ class EndpointPatch(Body):
     settings: FamilySettings = Field(default_factory=dict)
 
 
+class RegistrationShown(BaseModel):
+    """Whether an endpoint is registered with us.
+
+    `since_at` is null when it is not; then `until_at` is when it was last. `source` is where it was
+    last heard from, `product` what it says it is.
+    """
+
+    address: str
+    is_registered: bool
+    since_at: datetime | None
+    until_at: datetime | None
+    source: str
+    product: str
+
+
 class EndpointShown(BaseModel):
-    """An endpoint; `has_adapter` is false for a family that only others can dial for."""
+    """An endpoint; `has_adapter` is false for a family that only others can dial for.
+
+    `registrations` are empty for one that never registered with us.
+    """
 
     name: str
     site: str
@@ -83,3 +102,4 @@ class EndpointShown(BaseModel):
     ladder: list[str]
     max_kbps: int | None
     settings: dict[str, Any]
+    registrations: list[RegistrationShown]

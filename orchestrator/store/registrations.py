@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, ForeignKey, Integer, delete, func
+from sqlalchemy import JSON, Column, ForeignKey, Integer, func
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -160,8 +160,3 @@ async def count(session: AsyncSession, now: datetime) -> int:
         .where(col(RegistrationRow.since_at).is_not(None), col(RegistrationRow.until_at) > now)
     )
     return int((await session.exec(query)).one())
-
-
-async def forget(session: AsyncSession, endpoint_ids: Collection[int]) -> None:
-    """Take the registrations of these endpoints out."""
-    await session.exec(delete(RegistrationRow).where(col(RegistrationRow.endpoint_id).in_(endpoint_ids)))
