@@ -58,6 +58,7 @@ def found(content: bytes) -> list[tuple[int, str]]:
         ({"ladder": "by-hand"}, "ladder"),
         ({"ladder": "third-party third-party"}, "ladder"),
         ({"addresses": "h323:a@h", "ladder": "third-party"}, "ladder"),
+        ({"addresses": "sip:192.0.2.7", "ladder": "refer"}, "ladder"),
         ({"max_kbps": "10"}, "max_kbps"),
         ({"max_kbps": "1e3"}, "max_kbps"),
         ({"family": "", "addresses": "sip:a@h"}, "family"),
