@@ -18,6 +18,7 @@ from adapters.sip.call import Call, Offer
 from adapters.sip.listener import CallListener, CallState, Ending
 from adapters.sip.message import Request
 from adapters.sip.pair import Patience
+from adapters.sip.session_timer import Policy
 from adapters.sip.transaction import Timing
 from adapters.values import Address, Control, DialOptions, LegSeen
 from tests.support.heard import PATIENT_S, Heard
@@ -131,6 +132,7 @@ class Mind:
         near: Device | Address,
         memories: dict[str, Any] | None = None,
         profile: Profile = PROFILE,
+        session: Policy | None = None,
         **settings: str,
     ) -> None:
         self.near = near.address if isinstance(near, Device) else near
@@ -140,12 +142,13 @@ class Mind:
         self.stored: Callable[[], Coroutine[Any, Any, None]] | None = None
         self.settings = settings
         self.profile = profile
+        self.session = session
         self.last_words: int | None = None
         self.agent: SipAgent
         self.endpoint: SipEndpoint
 
     async def start(self, port: int = 0, timing: Timing = FAST) -> "Mind":
-        self.agent = SipAgent("127.0.0.1", port, timing=timing, user_agent="mind")
+        self.agent = SipAgent("127.0.0.1", port, timing=timing, user_agent="mind", session=self.session)
         await self.agent.start()
         surroundings = Surroundings(self.heard, self.remember, lambda: datetime.now(UTC), self.agent, SEED)
         control = Control("site", addresses=(self.near,), settings=self.settings)
