@@ -8,10 +8,12 @@ on annoys some, below that many).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from math import log2
 
 from adapters import ClearCause, LineEnd, LineReport
+from orchestrator.rules.states import ParticipantState
 
 
 class LineVerdict(StrEnum):
@@ -157,3 +159,16 @@ def opinion(r: float) -> float:
     if r <= 0:
         return 1.0
     return 4.5 if r >= 100 else 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6
+
+
+_MAY_CALL = frozenset({ParticipantState.STOPPED, ParticipantState.ABSENT})
+
+
+def is_disturbed(state: str, next_try_at: datetime | None, until_at: datetime) -> bool:
+    """Whether a check that lasts until then would meddle with a run this site takes part in.
+
+    Not where the run has given the site up, or tries again only later: that is when somebody wants to know.
+    """
+    if state == ParticipantState.RETRYING:
+        return next_try_at is None or next_try_at <= until_at
+    return state not in _MAY_CALL
