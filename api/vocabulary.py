@@ -124,7 +124,7 @@ STOPPED = (  # what the mind writes when it stops dialing somebody
     msgid("there is no way to reach it: no address that the bridge or third-party control can call"),
 )
 _IN_A_ROW = re.compile(r"(\w+) ([0-9]+) times in a row")
-_NOT_REGISTERED = re.compile(r"(?:408 )?not registered(?: since ([0-9T:-]{16}))?")
+_NOT_REGISTERED = re.compile(r"not registered(?: since ([0-9T:-]{16}))?")
 _SIP_CODE = re.compile(r"(?:SIP/2\.0 |SIP )?([3-6][0-9]{2})\b[ :]*")
 
 

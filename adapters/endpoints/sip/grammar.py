@@ -2,6 +2,7 @@
 
 from adapters.causes import ClearCause, Cleared, Side, from_sip
 from adapters.sip.listener import Ending
+from adapters.sip.registrar import NOT_REGISTERED
 from adapters.sip.third_party import Party, Verdict
 
 DTMF_RELAY = "application/dtmf-relay"
@@ -34,6 +35,8 @@ def meaning(verdict: Verdict, *, has_rung: bool) -> Cleared:
     reason = _words(verdict.reason)
     if verdict.party is Party.OURS and not verdict.status:
         return Cleared(ClearCause.LOCAL, Side.OURS)
+    if reason.startswith(NOT_REGISTERED):  # nothing was sent, so nobody gave a status
+        return Cleared(ClearCause.UNREACHABLE, Side.NETWORK, reason)
     raw = f"{verdict.status} {reason}".strip() if verdict.status else reason
     if verdict.ending is Ending.LOST:
         return Cleared(ClearCause.LOST, Side.NETWORK if verdict.status == 408 else side, raw)
