@@ -16,7 +16,7 @@ from tests.ownership.ground import Ground
 
 ORDERS = frozenset(
     {
-        *("INVITE", "ACK", "CANCEL", "BYE", "INFO", "UPDATE"),
+        *("INVITE", "ACK", "CANCEL", "BYE", "INFO", "UPDATE", "REFER"),
         *("Originate", "Hangup", "ConfbridgeKick", "ConfbridgeMute", "ConfbridgeUnmute", "PlayDTMF"),
     }
 )
