@@ -373,7 +373,7 @@ class Connection:
             return False
         elif pending.timer is not None:
             pending.timer.cancel()
-            pending.timer = asyncio.get_running_loop().call_later(_ECHO_S, self._finish, pending)
+            pending.timer = asyncio.get_running_loop().call_later(reply.quiet_s or _ECHO_S, self._finish, pending)
         pending.is_echoed = True
         return True
 

@@ -2,15 +2,16 @@
 
 A family derives from `TextTwin` and has three things to say: what a new console sees (`greet`), what a line that
 a client sent does and answers (`took`), and what consoles are told when a call changes (`changed`). Faults are
-scripted beside it (`adapters.cli.fault`).
+scripted beside it (`adapters.control.fault`).
 """
 
 import asyncio
 import contextlib
 from typing import Any, ClassVar
 
-from adapters.cli.fault import Faults
-from adapters.virtual.codec import Codec, CodecCall
+from adapters.control.fault import Faults
+from adapters.control.twin import Twin
+from adapters.virtual.codec import Codec
 
 MOST_INPUT = 65_536
 _IAC = 0xFF
@@ -154,29 +155,19 @@ class Console:
             self.close()
 
 
-class TextTwin:
-    """One device with its console. `commands` is what it was told; `heard_bytes` counts everything."""
+class TextTwin(Twin):
+    """One device with a text console."""
 
     eol: ClassVar[str] = "\r\n"
     opening: ClassVar[bytes] = b""
     """Sent before anything else on telnet: negotiation."""
 
     def __init__(self, codec: Codec, *, secret: str = "", username: str = "", faults: Faults | None = None) -> None:
-        self.codec = codec
-        self.secret = secret
-        self.username = username
-        self.faults = faults or Faults()
+        super().__init__(codec, secret=secret, username=username, faults=faults)
         self.consoles: set[Console] = set()
-        self.commands: list[str] = []
-        self.heard_bytes = 0
-        self.log_ins = 0
-        self.refusals = 0
-        self.address: tuple[str, int] = ("", 0)
-        self.host_key = ""
+        self.key: Any = None  # of its SSH server; made with the first start, and kept
         self._server: Any = None
         self._transport = "telnet"
-        self.is_up = False
-        codec.watchers.append(self._changed)
 
     # ---- what a family says
 
@@ -196,9 +187,6 @@ class TextTwin:
         """A command that this firmware has not."""
         raise NotImplementedError
 
-    def changed(self, call: CodecCall) -> None:
-        """A call took a step; tell whom it concerns."""
-
     # ---- life
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, transport: str = "telnet") -> tuple[str, int]:
@@ -217,10 +205,10 @@ class TextTwin:
     async def _start_ssh(self, host: str, port: int) -> None:
         import asyncssh
 
-        key = asyncssh.generate_private_key("ssh-ed25519")
-        self.host_key = key.export_public_key("openssh").decode().strip()
+        if self.key is None:
+            self.key = asyncssh.generate_private_key("ssh-ed25519")
         self._server = await asyncssh.create_server(
-            lambda: _ssh_server(self), host, port, server_host_keys=[key], encoding=None, line_editor=False
+            lambda: _ssh_server(self), host, port, server_host_keys=[self.key], encoding=None, line_editor=False
         )
 
     async def stop(self) -> None:
@@ -236,17 +224,11 @@ class TextTwin:
                     await server.wait_closed()
 
     async def come_back(self) -> None:
-        """Listen again where it did."""
         await self.start(*self.address, transport=self._transport)
 
     def drop_consoles(self) -> None:
         for console in list(self.consoles):
             console.close()
-
-    def reboot(self) -> None:
-        """Calls and consoles are gone; it listens again at once."""
-        self.drop_consoles()
-        self.codec.reboot()
 
     def took_console(self, transport: Any, *, is_logged_in: bool = False) -> Console:
         console = Console(self, transport, is_logged_in=is_logged_in)
@@ -256,10 +238,6 @@ class TextTwin:
         if not self.faults.is_deaf:
             self.greet(console)
         return console
-
-    def _changed(self, call: CodecCall) -> None:
-        if self.is_up:
-            self.changed(call)
 
     def logged_in(self) -> list[Console]:
         """The consoles that unsolicited lines go to."""

@@ -15,7 +15,7 @@ from adapters.values import Address, AutoAnswer, AutoAnswerMode, DialOptions, Id
 
 VOLUME_TOP = 50
 PRESET_TOP = 99
-_QUIET_S = 1.0
+_QUIET_S = 0.4
 RATES = (64, 128, 256, 384, 512, 768, 1024, 1472, 1536, 1920, 2048, 3072, 3840, 4096, 6144)
 """Speeds that `dial manual` takes; a wish is met by the next one below it."""
 
@@ -56,7 +56,7 @@ _CLEARED = re.compile(r"cleared: call\[(\d+)\](?:.* cause\[(\d+)\])?")
 _ENDED = re.compile(r"ended:? call\[(\d+)\]")
 _INCOMING = re.compile(r"incoming: call\[(\d+)\](?: name\[(.*?)\])?")
 _NOISE = re.compile(
-    r"(?:-> ?)*(?:$|Hi, my name is|Here is what I know|[A-Z][A-Za-z0-9 ]{1,40}: |notification:|Control event:|listen |"
+    r"(?:-> ?)*(?:$|Hi, my name is|Here is what I know|[A-Z][A-Za-z0-9 ]{1,40}:(?: |$)|notification:|Control event:|listen |"
     r"popupinfo|cs: call\[\d+\] inactive|dialstr(?:ing)?\[|info: event/notification|callstate registered)",
     re.IGNORECASE,
 )

@@ -7,8 +7,8 @@ sessions, the banner comes after the password, a second registration is "already
 from collections.abc import Callable
 from typing import ClassVar
 
-from adapters.cli.fault import Faults
 from adapters.cli.twin import Console, TextTwin
+from adapters.control.fault import Faults
 from adapters.endpoints.polycom.grammar import PRESET_TOP, RATES, VOLUME_TOP
 from adapters.values import Address, AutoAnswerMode, LegState
 from adapters.virtual.channel import cause_of
