@@ -235,15 +235,15 @@ class SipAgent:
         `identity` that was used before repeats that call. Raises BadUri for an address that is none.
         """
         bound = self.routes.at(local) if local else self._first
-        target = Uri.parse(str(to))
         uri = str(to)
-        ours = f"sip:{user}@{bound.shown(target.host)}" if user else f"sip:{bound.shown(target.host)}"
+        shown = bound.shown(Uri.parse(uri).host)
+        ours = f"sip:{user}@{shown}" if user else f"sip:{shown}"
         known = identity or Identity(os.urandom(12).hex(), os.urandom(6).hex(), "")
         dialog = Dialog(known.call_id, name_addr(ours, display), known.tag, name_addr(uri, to_display), uri)
         call = Call(self, bound, dialog, listener, incoming=False)
         call._credentials = credentials
         self._calls[dialog.key] = call
-        call._invite(sdp, headers, ring_s, known.branch)
+        call._invite(sdp, headers, ring_s, user, known.branch)
         return call
 
     def adopt(

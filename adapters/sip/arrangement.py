@@ -84,7 +84,7 @@ class Arrangement:
 
     def answered(self, call: Call, sdp: bytes) -> None:
         pair, party = self._pair, self._pair.party(call)
-        if not sdps.medias(sdp):
+        if not sdps.has_media(sdp):
             pair.end(Verdict(party, 488, "answered with no media" if call.local_sdp else "answered with no offer"))
         elif party is Party.NEAR:
             self.offer = self.from_near = sdp

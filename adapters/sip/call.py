@@ -72,7 +72,7 @@ class Call(Usage):
 
     # -- a call of ours ---------------------------------------------------------------
 
-    def _invite(self, sdp: bytes, headers: Pairs, ring_s: float, branch: str = "") -> None:
+    def _invite(self, sdp: bytes, headers: Pairs, ring_s: float, user: str, branch: str = "") -> None:
         self.local_sdp = self._said = sdp
         extra = list(headers)
 
@@ -86,7 +86,7 @@ class Call(Usage):
             build,
             self._failed,
             dialog=self.dialog,
-            user=user_of(uri_of(self.dialog.local)),
+            user=user,
             credentials=self._credentials,
             branch=branch,
         )

@@ -202,24 +202,24 @@ class Pair(CallListener):
             if call is not None:
                 call.let_go()
 
-    def _may_go_on(self, again: Callable[[], None]) -> bool:
-        """Whether the next step is ours to take; as long as nobody knows, `again` comes later."""
+    def _may_go_on(self, again: Callable[..., None], *words: object) -> bool:
+        """Whether the next step is ours to take; as long as nobody knows, `again(*words)` comes later."""
         if self.step is Step.DOWN:
             return True
         may = self.listener.may_act(self)
         if may is None:
-            self.agent.later(_ASK_AGAIN_S, again)
+            self.agent.later(_ASK_AGAIN_S, partial(again, *words))
         elif not may:
             self._forsake()
         return bool(may)
 
     def end(self, verdict: Verdict, came: Came = Came.OVER) -> None:
         """It cannot go on, for this reason; the first one counts."""
-        if not self._may_go_on(partial(self.end, verdict, came)):
+        if not self._may_go_on(self.end, verdict, came):
             return
         if self.verdict is None:
             self.verdict = verdict
-        self.take(came)
+        self._go_on(came)
         if self.step is Step.DOWN and self._gone():
             self.agent.soon(self._tell)
 
@@ -263,7 +263,7 @@ class Pair(CallListener):
         self.end(Verdict(party, status, reason))
 
     def rang_out(self, call: Call) -> None:
-        if self._may_go_on(partial(self.rang_out, call)):
+        if self._may_go_on(self.rang_out, call):
             call.hang_up()
 
     def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
@@ -316,8 +316,10 @@ class Pair(CallListener):
 
     def take(self, came: Came) -> None:
         """Something came: do what the table says."""
-        if not self._may_go_on(partial(self.take, came)):
-            return
+        if self._may_go_on(self.take, came):
+            self._go_on(came)
+
+    def _go_on(self, came: Came) -> None:
         self.step, actions = step(self.step, came)
         for action in actions:
             self._do(action)

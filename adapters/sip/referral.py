@@ -213,7 +213,7 @@ class Referral(CallListener):
             self._rings()
 
     def answered(self, call: Call, sdp: bytes) -> None:
-        if self._step is not Step.CALLING or not sdps.medias(sdp):
+        if self._step is not Step.CALLING or not sdps.has_media(sdp):
             self.verdict = self.verdict or Verdict(Party.NEAR, 488, "answered an INVITE without SDP with no offer")
             call.ack(sdps.refusal(sdp, 1, call.host) if sdp else b"")
             call.hang_up()

@@ -123,7 +123,7 @@ class Usage:
             invite = self._invitation.client.request
             self._ack_cseq = invite.cseq
             # the ACK carries what its INVITE was accepted with (section 22.1)
-            signed = {name: values for name, values in invite.headers.items() if name in _SIGNATURES}
+            signed = {name: invite.headers[name] for name in _SIGNATURES if name in invite.headers}
             self._ack_signed = signed or None
             invite.headers.clear()  # nothing more is read of it
         if self.state is CallState.ANSWERED:
