@@ -14,12 +14,13 @@ from sqlmodel import select
 
 from adapters.registry import BRIDGES, ENDPOINTS
 from api.auth import Gate, signed_in, token_of
+from api.checking import checking
 from api.conducting import conducting
 from api.console import page
 from api.contract import complete, refusals
 from api.errors import BodyLimit, install
 from api.logs import logger, start_logging
-from api.routes import bridges, endpoints, health, meetings, rooms, runs, sites
+from api.routes import bridges, checks, endpoints, health, meetings, rooms, runs, sites
 from api.services import CannotStart, Services
 from api.settings import Settings, make_data_dir
 from api.traffic import Traffic
@@ -68,13 +69,14 @@ def build(settings: Settings, clock: Clock | None = None, *, conduct: bool = Tru
         redoc_url=None,
         redirect_slashes=False,
     )
+    services.alongside.append(_check_lines)
     if conduct:
         services.alongside.append(_conduct)
     app.state.services = services
     app.state.body_limits = {f"{API}{sites.IMPORT_PATH}": MOST_BYTES + 1}
     responses = refusals(400, 401, 404, 409, 413, 422, 429)
     rest = APIRouter(prefix=API, dependencies=[Depends(signed_in)], responses=responses)
-    for room in (sites, endpoints, bridges, rooms, meetings, runs):
+    for room in (sites, endpoints, bridges, rooms, meetings, runs, checks):
         rest.include_router(room.router)
     app.include_router(rest)
     app.include_router(health.router)
@@ -102,6 +104,13 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _check_lines(services: Services) -> AsyncIterator[None]:
+    """Line checks, for as long as the application serves; without one nothing of it runs."""
+    async with checking(services.settings, services.database, services.keys, services.clock) as services.checks:
+        yield
+
+
+@asynccontextmanager
 async def _conduct(services: Services) -> AsyncIterator[None]:
     """The conductor, for as long as the application serves; one that was brought along stays."""
     if services.conductor is not None:
@@ -124,6 +133,7 @@ async def _conduct(services: Services) -> AsyncIterator[None]:
         services.conductor = conductor
         services.meeting_changed = conductor.meeting_changed
         services.bridge_changed = conductor.bridge_changed
+        services.endpoint_changed = conductor.endpoint_changed
         services.not_ready.append(is_unwell)
         yield
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from api.auth import Gate
 from api.settings import Settings
 from api.words import language_of
+from orchestrator.checks import Checks
 from orchestrator.keys import Keys
 from orchestrator.store.database import Database
 from orchestrator.store.journal import JournalBell
@@ -40,10 +41,13 @@ class Services:
     endpoint_families: frozenset[str] = frozenset()  # those that have an adapter
     bridge_families: frozenset[str] = frozenset()
     conductor: Any = None
+    checks: Checks | None = None
     meeting_changed: Callable[[int], Awaitable[None]] = _nobody_listens
     """Awaited after a meeting was created, changed or cancelled."""
     bridge_changed: Callable[[str], Awaitable[None]] = _nobody_listens
     """Awaited, with its name, after a bridge was changed."""
+    endpoint_changed: Callable[[str], Awaitable[None]] = _nobody_listens
+    """Awaited, with its name, after an endpoint was changed."""
     alongside: list[Callable[["Services"], AbstractAsyncContextManager[None]]] = field(default_factory=list)
     """Entered when the application starts, after the database is ready; left in reverse order."""
     not_ready: list[Callable[[], Awaitable[str | None]]] = field(default_factory=list)

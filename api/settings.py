@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     redial_after_drop_s: tuple[float, ...] = (3, 10, 30)
     redial_after_hang_up_s: float = Field(default=30, ge=1, le=86400)
     lease_ttl_s: float = Field(default=9, ge=1, le=600)  # silent for so long, a process loses its runs to another
+    # line checks (`diemcau check`); seconds, and the UDP ports of their sound
+    check_s: float = Field(default=8, ge=1, le=60)  # how long the tone is sent
+    check_ring_s: float = Field(default=30, ge=5, le=120)
+    check_first_port: int = Field(default=16400, ge=1024, le=65534)
+    check_last_port: int = Field(default=17399, ge=1025, le=65535)  # two ports a call
     pace_off: bool = False  # no limit to set-ups a second, whatever the bridges say
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"  # auto: console at a terminal

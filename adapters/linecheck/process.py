@@ -11,8 +11,9 @@ import logging
 import signal
 import sys
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.errors import Busy
 from adapters.linecheck.order import LONGEST_LINE, VERSION, LineOrder, LineReport, failed, line, message
@@ -31,14 +32,34 @@ _KEPT_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """`host` is the address the process calls from; `ports` the range for its sound (0, 0: any)."""
+    """`host` is the address the process calls from; `ports` the range for its sound (0, 0: any).
+
+    Certificates are files; `pins` and `name_servers` as the SIP core has them.
+    """
 
     host: str = "127.0.0.1"
     ports: tuple[int, int] = (0, 0)
     at_once: int = 64
     waiting: int = 1000
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    name_servers: tuple[str, ...] = ()
     idle_s: float = _IDLE_S
     grace_s: float = _GRACE_S
+
+    def to_json(self) -> dict[str, Any]:
+        """The first line on the pipe."""
+        return {
+            "line": VERSION,
+            "host": self.host,
+            "ports": self.ports,
+            "at_once": self.at_once,
+            "tls": [self.certificate, self.key, self.ca],
+            "pins": dict(self.pins),
+            "name_servers": self.name_servers,
+        }
 
 
 class _Process:
@@ -152,8 +173,7 @@ class LineProcess:
                 hello = message(await process.stdout.readline() or b"null")
             if hello.get("line") != VERSION:
                 raise ValueError(f"it speaks version {hello.get('line')!r}, not {VERSION}")
-            first = {"line": VERSION, "host": settings.host, "ports": settings.ports, "at_once": settings.at_once}
-            process.stdin.write(line(first))
+            process.stdin.write(line(settings.to_json()))
         except BaseException as error:
             life.end("it did not start")
             await process.wait()

@@ -1,6 +1,6 @@
 """The process itself: takes orders from its pipe, does many checks at once, answers each, ends with its pipe.
 
-    in    {"line":1,"host":"192.0.2.5","ports":[16400,17399],"at_once":64}     the first line
+    in    {"line":1,"host":"192.0.2.5","ports":[16400,17399],"at_once":64,"tls":[...],...}    the first line
           {"id":"a1","order":{...}}    {"stop":"a1"}
     out   {"line":1,"engine":"pyVoIP 1.6.8"}                                    the first line
           {"id":"a1","report":{...}}
@@ -12,6 +12,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from adapters.linecheck.check import LineCheck
@@ -19,6 +20,8 @@ from adapters.linecheck.media import ENGINE
 from adapters.linecheck.order import LONGEST_LINE, VERSION, LineOrder, LineReport, failed, line, message
 from adapters.linecheck.ports import Ports
 from adapters.sip.agent import SipAgent
+from adapters.sip.names import Resolver
+from adapters.sip.tls import Tls, Trust
 
 MOST_AT_ONCE = 200
 _GOODBYE_S = 3.0
@@ -50,7 +53,7 @@ class LineService:
         try:
             if first["line"] != VERSION:
                 raise WrongWords(f"version {first['line']!r} on the pipe; this process speaks {VERSION}")
-            self._agent = SipAgent(str(first["host"]))
+            self._agent = _agent(first)
             self._ports = Ports(*(int(port) for port in first["ports"]))
             self._at_once = max(1, min(int(first["at_once"]), MOST_AT_ONCE))
         except (KeyError, TypeError, ValueError) as wrong:
@@ -112,6 +115,15 @@ class LineService:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_GOODBYE_S)
         await self._agent.close()
+
+
+def _agent(first: Mapping[str, Any]) -> SipAgent:
+    """A SIP agent of our own, on any port. Raises KeyError, TypeError, ValueError."""
+    certificate, key, ca = (Path(str(name)) if name else None for name in first["tls"])
+    pins = {str(host): str(pin) for host, pin in first["pins"].items()}
+    tls = Tls(Trust(certificate, key, ca, pins))
+    resolver = Resolver(tuple(str(each) for each in first["name_servers"]))
+    return SipAgent(str(first["host"]), tls=tls, tls_port=0, resolver=resolver)
 
 
 async def serve(into: int, out: int) -> None:
