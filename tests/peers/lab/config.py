@@ -72,6 +72,7 @@ class Instance:
     codecs: Sequence[str] = ()
     h323_peers: Mapping[str, str] = field(default_factory=dict)  # peer name -> address
     sip_port: int = 5060
+    pjsip: str = field(default="", repr=False)  # more of pjsip.conf
     manager_port: int = 5038
     h323_port: int = 1720
     networks: Sequence[str] = ("127.0.0.0/8",)  # who may call and log in
@@ -183,7 +184,8 @@ transport = tcp
 [lan-identify]
 type = identify
 endpoint = lan
-{identified}"""
+{identified}
+{instance.pjsip}"""
 
 
 def _confbridge(instance: Instance) -> str:

@@ -87,6 +87,7 @@ class Endpoint:
     logs: Path
     mode: str = "auto"
     tone: int = 440
+    account: str = ""  # its line in `accounts`; empty: nobody registers
     child: Child | None = None
     calls: dict[str, Call] = field(default_factory=dict)
     events: Watch[dict[str, object]] = field(default_factory=Watch)
@@ -114,7 +115,8 @@ class Endpoint:
         (self.folder / "config").write_text(
             CONFIG.format(ip=self.ip, port=SIP_PORT, control=CONTROL_PORT, tone=self.tone, modules=modules_folder())
         )
-        account = f"<sip:{self.name}@{self.ip}>;regint=0;answermode={self.mode};audio_codecs=pcmu,pcma\n"
+        account = self.account or f"<sip:{self.name}@{self.ip}>;regint=0"
+        account += f";answermode={self.mode};audio_codecs=pcmu,pcma\n"
         (self.folder / "accounts").write_text(account)
         (self.folder / "contacts").write_text("")
         self.child = self.ledger.start(
