@@ -289,10 +289,14 @@ def _reached(uri: Uri) -> tuple[str, str, int | None]:
 
 
 def contact(user: str, shown: str, transport: str, secure: bool = False) -> str:
-    """Our Contact value; `secure` where the other side's URI is sips: (RFC 3261 section 8.1.1.8)."""
+    """Our Contact value; `secure` where the other side's URI is sips: (RFC 3261 section 8.1.1.8).
+
+    A secure one names its transport too, which is needless and deprecated: baresip 1.0 goes by that
+    alone and sends a BYE to a bare sips: over UDP (measured).
+    """
     who = f"{user}@" if user else ""
     if secure:
-        return f"<sips:{who}{shown}>"
+        return f"<sips:{who}{shown};transport=tls>"
     return f"<sip:{who}{shown}>" if transport == "UDP" else f"<sip:{who}{shown};transport={transport.lower()}>"
 
 

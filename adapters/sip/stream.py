@@ -67,6 +67,7 @@ class Connection(Flow, asyncio.Protocol):
         "our_port",
         "outgoing",
         "stood",
+        "unanswered",
         "why",
     )
     reliable = True
@@ -97,6 +98,8 @@ class Connection(Flow, asyncio.Protocol):
         """Whether new calls may go over it though its peer opened it: it registered over it."""
         self.answers = False
         """Whether its peer has shown that it answers pings."""
+        self.unanswered = 0
+        """Pings in a row without an answer."""
         self.why = ""
 
     def send(self, data: bytes) -> None:
@@ -135,6 +138,7 @@ class Connection(Flow, asyncio.Protocol):
         self._alarm = asyncio.get_running_loop().call_later(delay_s, action)
 
     def _no_pong(self) -> None:
+        self.unanswered += 1
         if self.answers:
             self.close("the peer answers no ping any more")
         else:
@@ -178,6 +182,7 @@ class Connection(Flow, asyncio.Protocol):
             self.send(PONG)
         elif self._pinged and framer.take_pong():
             self.answers = True
+            self.unanswered = 0
             self.keep()
         for message in messages:
             if self.closed:

@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.peers.lab.config import COPIED, Folders, Instance, Login, files
+from tests.peers.lab.config import COPIED, TLS_FILES, Folders, Instance, Login, files
 from tests.peers.lab.manager import Manager
 from tests.peers.lab.place import LabError
 from tests.peers.lab.process import Child, Ledger
@@ -75,6 +75,8 @@ class Asterisk:
         folders = Folders(f"{self.folder}/etc", str(self.folder), modules_folder(self.root))
         for name, text in files(self.instance, folders).items():
             (base / "etc" / name).write_text(text)
+        for name, given in zip(TLS_FILES, self.instance.tls or (), strict=False):
+            shutil.copyfile(given, base / "keys" / name)
         for name in COPIED.split():
             packaged = self.root / "etc/asterisk" / name
             if packaged.exists():
@@ -84,7 +86,7 @@ class Asterisk:
         """Returns when it has booted and answers. Raises LabError with the end of its log."""
         one = self.instance
         free_or_raise(socket.SOCK_DGRAM, one.ip, one.sip_port, one.name)
-        for port in (one.sip_port, one.manager_port, one.h323_port):
+        for port in (one.sip_port, *([one.sip_port + 1] if one.tls else []), one.manager_port, one.h323_port):
             free_or_raise(socket.SOCK_STREAM, one.ip, port, one.name)
         self.write()
         log = self.logs / f"asterisk-{one.name}.log"

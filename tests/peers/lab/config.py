@@ -7,6 +7,7 @@ gatekeeper every H.323 party, calling or called, must be a peer with an address,
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from textwrap import dedent
 
 # Unconfigured, each of these complains or opens a socket; none of them is needed for a conference.
@@ -73,6 +74,7 @@ class Instance:
     h323_peers: Mapping[str, str] = field(default_factory=dict)  # peer name -> address
     sip_port: int = 5060
     pjsip: str = field(default="", repr=False)  # more of pjsip.conf
+    tls: tuple[Path, Path, Path] | None = None  # certificate, key, CA file: SIP over TLS on the next port
     manager_port: int = 5038
     h323_port: int = 1720
     networks: Sequence[str] = ("127.0.0.0/8",)  # who may call and log in
@@ -84,7 +86,7 @@ def files(instance: Instance, folders: Folders) -> dict[str, str]:
         "asterisk.conf": _asterisk(instance, folders),
         "modules.conf": _modules(),
         "logger.conf": _logger(),
-        "pjsip.conf": _pjsip(instance),
+        "pjsip.conf": _pjsip(instance, folders),
         "confbridge.conf": _confbridge(instance),
         "extensions.conf": _extensions(instance),
         "manager.conf": _manager(instance),
@@ -132,7 +134,29 @@ def _logger() -> str:
     """
 
 
-def _pjsip(instance: Instance) -> str:
+TLS_FILES = ("sip.crt", "sip.key", "ca.crt")
+"""What `Instance.tls` is called in the folder of keys."""
+
+
+def _tls(instance: Instance, folders: Folders) -> str:
+    if instance.tls is None:
+        return ""
+    certificate, key, ca = (f"{folders.var}/keys/{name}" for name in TLS_FILES)
+    return f"""
+[tls]
+type = transport
+protocol = tls
+bind = {instance.ip}:{instance.sip_port + 1}
+cert_file = {certificate}
+priv_key_file = {key}
+ca_list_file = {ca}
+verify_server = yes
+verify_client = no
+method = tlsv1_2
+"""
+
+
+def _pjsip(instance: Instance, folders: Folders) -> str:
     identified = "".join(f"match = {network}\n" for network in instance.networks)
     listen = f"{instance.ip}:{instance.sip_port}"
     # rtp_timeout: a party that lost power says no goodbye; its silence has to end the call.
@@ -158,6 +182,7 @@ type = transport
 protocol = tcp
 bind = {listen}
 
+{_tls(instance, folders)}
 [peer](!)
 type = endpoint
 context = incoming

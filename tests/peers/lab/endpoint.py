@@ -15,6 +15,7 @@ from tests.peers.lab.trace import Seen, read
 from tests.peers.lab.watch import Watch
 
 SIP_PORT = 5060
+TLS_PORT = SIP_PORT + 1
 CONTROL_PORT = 4444
 READY_S = 30.0
 ANSWER_S = 10.0
@@ -54,6 +55,13 @@ module_app menu.so
 module_app ctrl_tcp.so
 """
 
+# TLS is taken on the next port once there is a certificate; one file holds it and its key.
+TLS_CONFIG = """\
+sip_certificate {pem}
+sip_cafile {ca}
+sip_verify_server yes
+"""
+
 
 def modules_folder() -> Path:
     """Where the package keeps the modules: with the architecture's name or without."""
@@ -88,6 +96,7 @@ class Endpoint:
     mode: str = "auto"
     tone: int = 440
     account: str = ""  # its line in `accounts`; empty: nobody registers
+    tls: tuple[Path, Path, Path] | None = None  # certificate, key, CA file
     child: Child | None = None
     calls: dict[str, Call] = field(default_factory=dict)
     events: Watch[dict[str, object]] = field(default_factory=Watch)
@@ -109,12 +118,18 @@ class Endpoint:
     async def start(self) -> None:
         """Returns when it answers orders. Raises LabError."""
         free_or_raise(socket.SOCK_DGRAM, self.ip, SIP_PORT, self.name)
-        for port in (SIP_PORT, CONTROL_PORT):
+        for port in (SIP_PORT, *([TLS_PORT] if self.tls else []), CONTROL_PORT):
             free_or_raise(socket.SOCK_STREAM, self.ip, port, self.name)
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "config").write_text(
             CONFIG.format(ip=self.ip, port=SIP_PORT, control=CONTROL_PORT, tone=self.tone, modules=modules_folder())
         )
+        if self.tls is not None:
+            certificate, key, ca = self.tls
+            pem = self.folder / "sip.pem"
+            pem.write_bytes(certificate.read_bytes() + key.read_bytes())
+            with (self.folder / "config").open("a") as config:
+                config.write(TLS_CONFIG.format(pem=pem, ca=ca))
         account = self.account or f"<sip:{self.name}@{self.ip}>;regint=0"
         account += f";answermode={self.mode};audio_codecs=pcmu,pcma\n"
         (self.folder / "accounts").write_text(account)

@@ -76,8 +76,7 @@ async def test_a_call_over_tls_and_everything_inside_it(
     invite = theirs.tag
     assert invite.get("via").startswith(f"SIP/2.0/TLS 127.0.0.1:{port_of(near)};")
     scheme, ours = uri.partition(":")[0], f"127.0.0.1:{port_of(near)}"
-    wanted = f"sips:ep1@{ours}" if scheme == "sips" else f"sip:ep1@{ours};transport=tls"
-    assert uri_of(invite.get("contact")) == wanted
+    assert uri_of(invite.get("contact")) == f"{scheme}:ep1@{ours};transport=tls"
     assert await ear.next("answered") == sdp(port=5000)
     assert call.dialog.transport == theirs.dialog.transport == "TLS"
     assert call.dialog.target.startswith(scheme + ":")
@@ -99,7 +98,7 @@ async def test_who_has_no_certificate_calls_and_is_called_back_on_its_connection
     theirs = await callee.calls.get()
     await ear.next("answered")
     host, port = theirs.dialog.peer or ("", 0)
-    assert uri_of(theirs.tag.get("contact")) == f"sips:{host}:{port}", "the port of the connection itself"
+    assert uri_of(theirs.tag.get("contact")) == f"sips:{host}:{port};transport=tls", "the port of the connection itself"
     theirs.hang_up()
     await ear.next("ended")
 

@@ -1,0 +1,210 @@
+"""Third-party calls over TLS and TCP with real peers: Asterisk and baresip, as near and as far side.
+
+Certificates are made for the run. Needs what `make peers` needs (root, debootstrap, baresip).
+"""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from adapters.causes import ClearCause, Side
+from adapters.endpoints.sip.adapter import SipEndpoint
+from adapters.events import LegConnected
+from adapters.registry import Surroundings
+from adapters.sip.agent import SipAgent
+from adapters.sip.names import Resolver
+from adapters.sip.stream import Connection, Terms
+from adapters.sip.tls import Tls, Trust
+from adapters.values import Address, Control, DialOptions
+from tests.peers.lab.asterisk import Asterisk, eyes
+from tests.peers.lab.config import Instance
+from tests.peers.lab.endpoint import Endpoint
+from tests.peers.lab.place import Lock, lab_folder, need
+from tests.peers.lab.process import Ledger
+from tests.peers.lab.root import ensure_root
+from tests.support.certificate import Authority, Pair
+from tests.support.heard import Heard
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BRIDGE_IP, OURS_IP = "127.0.16.1", "127.0.16.40"
+ROOM = "8001"
+RUN = "streams"
+LEG = "dc0a1b-16-{}-1"
+
+
+def files(pair: Pair, authority: Authority) -> tuple[Path, Path, Path]:
+    return pair.certificate, pair.key, authority.ca
+
+
+@dataclass
+class Lab:
+    """A bridge and two endpoints that take UDP, TCP and TLS, and who vouches for them."""
+
+    bridge: Asterisk
+    one: Endpoint
+    other: Endpoint
+    authority: Authority
+    stranger: Authority
+    hosts: Path
+
+    def address(self, who: str, transport: str) -> str:
+        """How `asterisk`, `one` or `other` is called over `tcp`, `tls` or by `sips`; names stand in a hosts file."""
+        user = ROOM if who == "asterisk" else who
+        if transport == "sips":
+            return f"sips:{user}@{who}.example:5061"
+        port = 5061 if transport == "tls" else 5060
+        return f"sip:{user}@{who}.example:{port};transport={transport}"
+
+    async def members(self) -> list[str]:
+        return [str(row.get("CallerIDNum")) for row in await self.bridge.manager.roster(ROOM)]
+
+    async def is_empty(self) -> None:
+        """Nobody has a call, each by its own list."""
+        async with asyncio.timeout(20):
+            while await self.members() or await self.one.active_calls() or await self.other.active_calls():
+                await asyncio.sleep(0.1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+    need("baresip", "chroot")
+    root = await asyncio.to_thread(ensure_root)
+    folder = lab_folder() / "runs" / RUN
+    lock = Lock(folder / "lock", f"the lab {RUN!r}")
+    lock.take()
+    ledger = Ledger(folder / "processes.jsonl")
+    ledger.sweep()
+    for stale in ("scratch", "logs"):
+        shutil.rmtree(folder / stale, ignore_errors=True)
+    logs = folder / "logs"
+    logs.mkdir(parents=True)
+    made = tmp_path_factory.mktemp("certificates")
+    authority, stranger = Authority(made), Authority(made, "Somebody Else")
+    hosts = made / "hosts"
+    hosts.write_text(f"{BRIDGE_IP} asterisk.example\n127.0.16.21 one.example\n127.0.16.22 other.example\n")
+
+    def endpoint(name: str, number: int) -> Endpoint:
+        tls = files(authority.issue(f"{name}.example"), authority)
+        return Endpoint(name, f"127.0.16.{number}", ledger, folder / "scratch" / name, logs, tls=tls)
+
+    instance = Instance(RUN, BRIDGE_IP, [eyes()], tls=files(authority.issue("asterisk.example"), authority))
+    lab = Lab(
+        Asterisk(instance, root, RUN, ledger, logs), endpoint("one", 21), endpoint("other", 22),
+        authority, stranger, hosts,
+    )  # fmt: skip
+    everything: list[Asterisk | Endpoint] = [lab.bridge, lab.one, lab.other]
+    try:
+        for each in everything:
+            await each.start()
+        yield lab
+    finally:
+        for each in everything:
+            with contextlib.suppress(Exception):
+                await each.stop()
+        ledger.stop_all()
+        lock.release()
+
+
+class Mind:
+    """The orchestrator's side. It shows a certificate with its address, as an installation with one does."""
+
+    def __init__(self, lab: Lab, near: str, *, ca: Path | None = None, own: bool = True, **options: Any) -> None:
+        self.heard = Heard(patience_s=60)
+        pair = lab.authority.issue(OURS_IP) if own else None
+        trust = Trust(pair.certificate if pair else None, pair.key if pair else None, ca or lab.authority.ca)
+        self.agent = SipAgent(OURS_IP, 0, tls=Tls(trust), resolver=Resolver(hosts=lab.hosts), **options)
+        self.memories: dict[str, Any] = {}
+        surroundings = Surroundings(self.heard, self._remember, lambda: datetime.now(UTC), self.agent, b"seed")
+        self.endpoint = SipEndpoint(Control("site", addresses=(Address.parse(near),)), surroundings)
+
+    async def _remember(self, leg: str, memory: Any) -> None:
+        self.memories[leg] = memory
+
+    async def __aenter__(self) -> "Mind":
+        await self.agent.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.agent.close()
+
+    @property
+    def connections(self) -> list[Connection]:
+        bound = self.agent.routes.at(self.agent.address)
+        return [*bound.tcp._connections.values(), *bound.tls._connections.values()]
+
+
+@pytest.mark.parametrize(
+    ("transport", "near", "far", "ends"),
+    [
+        ("tcp", "one", "asterisk", "the endpoint"),
+        ("tcp", "asterisk", "one", "we"),
+        ("tls", "one", "asterisk", "the endpoint"),
+        ("tls", "asterisk", "one", "we"),
+        ("tls", "one", "other", "we"),
+        ("sips", "one", "asterisk", "we"),
+        ("sips", "asterisk", "one", "the endpoint"),
+        ("sips", "one", "other", "the endpoint"),
+    ],
+)
+async def test_media_flow_and_both_sides_hear_of_the_end(
+    lab: Lab, transport: str, near: str, far: str, ends: str
+) -> None:
+    leg = LEG.format(f"{transport}{near}{far}{len(ends)}")
+    async with Mind(lab, lab.address(near, transport)) as mind:
+        await mind.endpoint.dial(leg, Address.parse(lab.address(far, transport)), DialOptions(ring_s=20))
+        await mind.heard.event(LegConnected, leg)
+        await lab.one.events.until("sound both ways", lambda: any(c.sent and c.heard for c in lab.one.living), 30)
+        wanted = "TCP" if transport == "tcp" else "TLS"
+        assert {connection.transport for connection in mind.connections} == {wanted}
+        if ends == "we":
+            await mind.endpoint.hang_up(leg)
+        else:
+            await lab.one.hang_up()
+        cleared = (await mind.heard.cleared(leg)).cleared
+        side = Side.OURS if ends == "we" else Side.FAR_END if near == "one" else Side.BRIDGE
+        assert cleared.side is side
+        await lab.is_empty()
+        assert len(mind.agent) == 0
+
+
+@pytest.mark.parametrize("far", ["asterisk", "other"])
+async def test_without_a_certificate_of_ours_the_far_end_still_finds_us(lab: Lab, far: str) -> None:
+    leg = LEG.format(f"bare{far}")
+    async with Mind(lab, lab.address("one", "tls"), own=False) as mind:
+        await mind.endpoint.dial(leg, Address.parse(lab.address(far, "tls")), DialOptions(ring_s=20))
+        await mind.heard.event(LegConnected, leg)
+        await lab.one.hang_up()  # its BYE has nothing but the connection that we opened
+        assert (await mind.heard.cleared(leg)).cleared.side is Side.FAR_END
+        await lab.is_empty()
+
+
+@pytest.mark.parametrize("near", ["asterisk", "one"])
+async def test_who_cannot_be_believed_is_told_in_the_leg(lab: Lab, near: str) -> None:
+    leg = LEG.format(f"wrong{near}")
+    async with Mind(lab, lab.address(near, "sips"), ca=lab.stranger.ca) as mind:
+        await mind.endpoint.dial(leg, Address.parse(lab.address("other", "sips")), DialOptions(ring_s=20))
+        cleared = (await mind.heard.cleared(leg)).cleared
+        assert (cleared.cause, cleared.side) == (ClearCause.UNREACHABLE, Side.NETWORK)
+        assert f"TLS to {near}.example:5061: the certificate's issuer 'CN=Test CA' is not trusted" in cleared.raw
+
+
+@pytest.mark.parametrize(("peer", "answers"), [("asterisk", False), ("one", True)])
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_who_answers_a_ping(lab: Lab, transport: str, peer: str, answers: bool) -> None:
+    async with Mind(lab, lab.address(peer, transport), terms=Terms(ping_s=(0.05, 0.1), pong_s=1.0)) as mind:
+        assert await mind.agent.options(lab.address(peer, transport)) is not None
+        (connection,) = mind.connections
+        async with asyncio.timeout(20):
+            while connection.answers is False and connection.unanswered < 3:
+                await asyncio.sleep(0.05)
+        assert connection.answers is answers
+        assert not connection.closed
