@@ -4,10 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.sip.sdp import (
+    awake,
+    black_hole,
     hold,
     medias,
+    origin,
     refusal,
     same_media,
+    same_session,
     with_origin,
     without_doubles,
     without_video,
@@ -83,3 +87,24 @@ def test_no_bytes_break_it(noise: bytes) -> None:
         assert len(medias(refusal(text, 1, "h"))) == len(medias(text))
         without_doubles(text)
         same_media(text, noise)
+
+
+def test_a_black_hole_is_an_offer_that_sends_nothing_anywhere() -> None:
+    offer = black_hole(1, "127.0.40.1")
+    [audio] = medias(offer)
+    assert (audio.kind, audio.port, audio.protocol) == ("audio", 9, "RTP/AVP")
+    assert b"\r\nc=IN IP4 0.0.0.0\r\n" in offer and offer.endswith(b"a=inactive\r\n")
+    assert origin(1, 1, "127.0.40.1") in offer
+
+
+def test_an_answer_to_a_hold_is_awake_again() -> None:
+    held = b"v=0\r\nm=audio 4000 RTP/AVP 0\r\na=inactive\r\na=rtpmap:0 PCMU/8000\r\n"
+    assert awake(held) == b"v=0\r\nm=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+    assert awake(held.replace(b"\r\n", b"\n")) == b"v=0\nm=audio 4000 RTP/AVP 0\na=rtpmap:0 PCMU/8000\n"
+
+
+def test_the_same_session_under_another_origin_is_the_same() -> None:
+    one = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\nm=audio 4000 RTP/AVP 0\r\n"
+    assert same_session(one, with_origin(one, 1, 7, "127.0.0.9"))
+    assert not same_session(one, one.replace(b"4000", b"4002"))
+    assert not same_session(one, one + b"a=sendonly\r\n")

@@ -1,5 +1,6 @@
 """The table of third-party call control: what must hold however things come (RFC 3725)."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,61 @@ def test_a_far_side_that_rings_long() -> None:
         Step.UP,
         [*parked, Do.ACK_NEAR, Do.REOFFER_TO_FAR, Do.STORE, Do.ACK_FAR, Do.TELL_UP],
     )
+
+
+def test_flow_four_is_where_a_near_side_leads_that_wants_an_offer() -> None:
+    for start in (Step.CALLING, Step.CALLING_HELD):
+        came = (Came.NEAR_WANTS_OFFER, Came.NEAR_ANSWERED, Came.STORED, Came.FAR_ANSWERED)
+        assert walk(start, *came, Came.NEAR_AGREED_OTHERWISE, Came.STORED) == (
+            Step.UP,
+            [
+                Do.OFFER_HOLE_TO_NEAR,
+                Do.STORE,
+                Do.HOLD_NEAR,
+                Do.ASK_FAR,
+                Do.REOFFER_TO_NEAR,
+                Do.STORE,
+                Do.ANSWER_FAR,
+                Do.ACK_NEAR,
+                Do.TELL_UP,
+            ],
+        )
+
+
+def test_a_far_side_that_wants_an_offer_finds_the_near_side_as_if_parked() -> None:
+    held = (Came.NEAR_ANSWERED, Came.STORED, Came.FAR_WANTS_OFFER)
+    assert walk(Step.CALLING_HELD, *held)[0] is Step.PARKED
+    at, done = walk(Step.CALLING_HELD, *held, Came.FAR_ANSWERED, Came.STORED, Came.NEAR_AGREED, Came.STORED)
+    assert at is Step.UP
+    assert done[3:5] == [Do.OFFER_HELD_TO_FAR, Do.STORE]
+
+
+@pytest.mark.parametrize("at", list(Step))
+@pytest.mark.parametrize("came", [Came.NEAR_WANTS_OFFER, Came.FAR_WANTS_OFFER])
+def test_a_second_refusal_of_that_kind_is_the_end(at: Step, came: Came) -> None:
+    if (at, came) in TABLE:
+        after = TABLE[at, came][0]
+        assert (after, came) not in TABLE, "no way round leads back to itself"
+    elif at is not Step.DOWN:
+        assert step(at, came) == (Step.DOWN, (Do.LEAVE,))
+
+
+def test_what_rings_is_stored_where_the_near_half_is_stored() -> None:
+    stored = {at for at, came in TABLE if came is Came.FAR_RINGS}
+    assert stored == {Step.PARKED, Step.ASKING}
+    assert stored == {TABLE[at, Came.STORED][0] for at in HALF}
+    for at in set(Step) - stored:
+        assert step(at, Came.FAR_RINGS) == (at, ())
+
+
+def test_glare_waits_and_asks_again_wherever_something_was_asked() -> None:
+    asks = {Do.REOFFER_TO_NEAR, Do.REOFFER_TO_FAR, Do.REOFFER_PLAIN_TO_NEAR}
+    for after, actions in TABLE.values():
+        if asks & set(actions):
+            assert TABLE[after, Came.GLARE] == (after, (Do.WAIT,))
+            again, repeated = TABLE[after, Came.WAITED]
+            assert again is after
+            assert asks & set(repeated)
 
 
 def test_the_far_side_answers_while_the_near_half_is_being_stored() -> None:
