@@ -10,17 +10,21 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from adapters import registry
 from adapters.capabilities import Capability
+from adapters.evidence import TOO_THIN
 from adapters.values import LegState
 from api.app import build
 from api.settings import PREFIX, Settings
 from orchestrator.rules import states
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+TESTS = DOCS.parent / "tests"
 DRAWN = "<!-- Drawn from the code by `make docs`; change the code, not this page. -->"
 
 
@@ -85,7 +89,8 @@ def adapters_page() -> str:
         DRAWN,
         "",
         "What each family declares. A declared capability works (the conformance tests hold every family to it); an",
-        "undeclared one raises `NotSupported` before a byte is sent.",
+        "undeclared one raises `NotSupported` before a byte is sent. A cell says what the ability rests on: a *real*",
+        "*peer* it was seen working with, a *transcript* of a device, the *manual*, or *made up* from what is known.",
     ]
     tables = {
         "Endpoints": registry.ENDPOINTS,
@@ -98,7 +103,7 @@ def adapters_page() -> str:
         lines += ["", f"## {title}", "", "| | " + " | ".join(f"`{name}`" for name in families) + " |"]
         lines.append("|---|" + "---|" * len(families))
         for ability in every:
-            marks = " | ".join("yes" if ability in one.capabilities else "" for one in families.values())
+            marks = " | ".join(_mark(one, ability) for one in families.values())
             lines.append(f"| {ability}{': ' + said[ability] if ability in said else ''} | {marks} |")
         lines.append("")
         lines += [
@@ -106,7 +111,34 @@ def adapters_page() -> str:
             f"(../{one.__module__.rpartition('.')[0].replace('.', '/')}/README.md)"
             for name, one in families.items()
         ]
+    lines += ["", "## Not there, and why", "", "| device | why |", "|---|---|"]
+    lines += [f"| {device} | {why} |" for device, why in TOO_THIN.items()]
+    lines += [
+        "",
+        "## What every family with a control session is held to",
+        "",
+        "Each sentence is a test, run over every dialect of every such family against its twin; none is ever skipped.",
+        "",
+        *(f"- {clause}" for clause in _clauses()),
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _mark(family: Any, ability: Capability) -> str:
+    """The cell of one ability: what it rests on, where the family says."""
+    if ability not in family.capabilities:
+        return ""
+    package = family.__module__.rpartition(".")[0]
+    if find_spec(f"{package}.evidence") is None:
+        return "yes"
+    return str(import_module(f"{package}.evidence").EVIDENCE[ability].kind)
+
+
+def _clauses() -> Iterable[str]:
+    """The names of the tests, as sentences."""
+    for path in sorted((TESTS / "conformance" / "vendor").glob("test_*_clauses.py")):
+        for name in re.findall(r"^(?:async )?def test_(\w+)\((?:rig|\n    rig)", path.read_text(), re.MULTILINE):
+            yield name.replace("_", " ")
 
 
 def routes() -> Iterable[str]:

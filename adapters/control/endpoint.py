@@ -254,7 +254,11 @@ class ControlledEndpoint(Refusing):
     async def dial(self, leg: str, to: Address, options: DialOptions) -> None:
         """Make the endpoint call. The ring time is kept here: most devices know none."""
         self._needs(
-            Capability.DIAL, "dial", leg=leg, to=str(to), max_kbps=options.max_kbps, digits="*" * len(options.digits)
+            Capability.DIAL,
+            "dial",
+            leg=leg,
+            to=str(to),
+            max_kbps=options.max_kbps,
         )
         scheme = Capability.SIP if to.is_sip else Capability.H323
         if scheme not in self.capabilities:

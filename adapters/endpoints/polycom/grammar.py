@@ -56,8 +56,8 @@ _CLEARED = re.compile(r"cleared: call\[(\d+)\](?:.* cause\[(\d+)\])?")
 _ENDED = re.compile(r"ended:? call\[(\d+)\]")
 _INCOMING = re.compile(r"incoming: call\[(\d+)\](?: name\[(.*?)\])?")
 _NOISE = re.compile(
-    r"(?:-> ?)*(?:$|Hi, my name is|Here is what I know|[A-Z][A-Za-z0-9 ]{1,40}:(?: |$)|notification:|Control event:|listen |"
-    r"popupinfo|cs: call\[\d+\] inactive|dialstr(?:ing)?\[|info: event/notification|callstate registered)",
+    r"(?:-> ?)*(?:$|Hi, my name is|Here is what I know|[A-Z][A-Za-z0-9 ]{1,40}:(?: |$)|notification:|Control event:|"
+    r"listen |popupinfo|cs: call\[\d+\] inactive|dialstr(?:ing)?\[|info: event/notification|callstate registered)",
     re.IGNORECASE,
 )
 _BANNER = re.compile(r"(Model|Serial Number|Software Version): ?(.*)", re.IGNORECASE)
