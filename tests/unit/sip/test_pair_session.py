@@ -1,4 +1,4 @@
-"""A pair and its session timers: each dialog has its own, refreshes stay where they are, a restart goes on with them."""
+"""A pair and its session timers: one for each dialog; refreshes stay where they are, a restart goes on with them."""
 
 import asyncio
 from collections.abc import AsyncIterator
