@@ -144,6 +144,8 @@ class SipEndpoint(Refusing):
 
     async def send_digits(self, leg: str, digits: str) -> None:
         """Press keys at the far side of a leg, behind those that are still being pressed."""
+        if Capability.DTMF not in self.capabilities:
+            raise self._refuse("send_digits")
         made = self._legs.get(leg)
         if not digits or set(digits) - DIGITS:
             raise Rejected(self._name, "send_digits", "the digits to send are not all of 0-9 * # A-D")

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ from adapters.events import LegCleared, LegConnected
 from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
 from adapters.sip.sdp import medias
-from adapters.values import Address, Control, DialOptions, Identity, LegState
+from adapters.values import Address, AutoAnswer, AutoAnswerMode, Control, DialOptions, Identity, LegState
+from tests.conformance.vendor.families import VENDORS
 from tests.support.heard import Heard
 from tests.unit.sip.stage import until
 
@@ -56,7 +58,8 @@ async def endpoint(rig: SipRig, heard: Heard) -> AsyncIterator[EndpointAdapter]:
 
 
 def test_every_family_brings_a_rig() -> None:
-    assert {rig.family for rig in RIGS} == set(registry.ENDPOINTS)
+    with_a_session = {vendor.family for vendor in VENDORS}  # tests/conformance/vendor has their clauses
+    assert {rig.family for rig in RIGS} == set(registry.ENDPOINTS) - with_a_session
 
 
 async def test_its_verbs_are_those_of_the_contract(endpoint: EndpointAdapter) -> None:
@@ -186,6 +189,46 @@ async def test_muting_works_or_is_refused_in_silence(endpoint: EndpointAdapter, 
     assert refused.value.verb == "mute" and rig.messages() == 0
 
 
+@pytest.mark.parametrize(
+    ("ability", "order"),
+    [
+        (Capability.STATUS, lambda e: e.status()),
+        (Capability.ANSWER, lambda e: e.answer(LEG)),
+        (Capability.VOLUME, lambda e: e.set_volume(10)),
+        (Capability.PRESET, lambda e: e.recall_preset(1)),
+        (Capability.CONTENT, lambda e: e.share_content(True)),
+        (Capability.WAKE, lambda e: e.wake()),
+        (Capability.TEXT, lambda e: e.show_text("x", 1)),
+        (Capability.AUTO_ANSWER, lambda e: e.auto_answer()),
+        (Capability.AUTO_ANSWER, lambda e: e.set_auto_answer(AutoAnswer(AutoAnswerMode.ON))),
+    ],
+)
+async def test_what_needs_a_control_session_is_refused_in_silence(
+    endpoint: EndpointAdapter, heard: Heard, rig: SipRig, ability: Capability, order: Any
+) -> None:
+    assert ability not in endpoint.capabilities
+    with pytest.raises(NotSupported):
+        await order(endpoint)
+    assert rig.messages() == 0 and heard.events == []
+
+
+async def test_digits_are_sent_into_a_leg_that_is_up(endpoint: EndpointAdapter, heard: Heard, rig: SipRig) -> None:
+    if Capability.DTMF not in endpoint.capabilities:
+        with pytest.raises(NotSupported):
+            await endpoint.send_digits(LEG, "1")
+        return
+    with pytest.raises(Rejected):
+        await endpoint.send_digits(LEG, "1")
+    await endpoint.dial(LEG, rig.to, OPTIONS)
+    await heard.event(LegConnected, LEG)
+    await until(rig.up)
+    await endpoint.send_digits(LEG, "24")
+    await endpoint.send_digits(LEG, "#")
+    await until(lambda: rig.digits() == "24#")
+    with pytest.raises(Rejected):
+        await endpoint.send_digits(LEG, "x")
+
+
 async def test_what_cannot_be_an_endpoint_of_the_family_is_refused() -> None:
     surroundings = Surroundings(Heard(), SipRig()._remember, lambda: datetime.now(UTC), SipAgent("127.0.0.1"))
     for control in (
@@ -196,5 +239,5 @@ async def test_what_cannot_be_an_endpoint_of_the_family_is_refused() -> None:
         with pytest.raises(Rejected) as refused:
             registry.endpoint("sip", control, surroundings)
         assert control.name in str(refused.value) and "expected" in str(refused.value)
-    with pytest.raises(LookupError, match="h323, sip"):
+    with pytest.raises(LookupError, match=r"known are h323, .*sip"):
         registry.endpoint("teleprinter", Control("x"), surroundings)
