@@ -6,6 +6,7 @@ an nc. Pure: nonces come from `adapters.sip.nonce`, secrets are arguments.
 
 import hmac
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from adapters.sip.digest import HASHES, digest_of, fields_of
@@ -21,12 +22,14 @@ class BadAnswer(ValueError):
     """An Authorization value that cannot be checked; says what is wrong with it."""
 
 
-def challenges(realm: str, nonce: str, *, stale: bool = False) -> list[tuple[str, str]]:
+def challenges(
+    realm: str, nonce: str, *, stale: bool = False, algorithms: Iterable[str] = ALGORITHMS
+) -> list[tuple[str, str]]:
     """The WWW-Authenticate headers of a 401, one per algorithm (RFC 8760 section 2.3)."""
     tail = ', qop="auth"' + (", stale=true" if stale else "")
     return [
         ("WWW-Authenticate", f'Digest realm="{realm}", nonce="{nonce}", algorithm={algorithm}{tail}')
-        for algorithm in ALGORITHMS
+        for algorithm in algorithms
     ]
 
 

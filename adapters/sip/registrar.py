@@ -10,6 +10,7 @@ state and before anybody is asked. Pure but for awaiting the roll.
 """
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +30,7 @@ from adapters.sip.binding import (
     reach,
     shown,
 )
-from adapters.sip.login import Answer, BadAnswer, challenges
+from adapters.sip.login import ALGORITHMS, Answer, BadAnswer, challenges
 from adapters.sip.message import Request, uri_of
 from adapters.sip.nonce import Judgment, Nonces
 from adapters.sip.throttle import Throttle
@@ -41,6 +42,8 @@ NOT_REGISTERED = "not registered"
 _TRIES = 5
 _TRIES_PER_S = 0.1
 """Wrong log-ins from one address: five at once, then one in ten seconds."""
+_WEAKEST = ALGORITHMS[-1]
+_REMEMBERED = 10_000
 _LONGEST_USER = 100
 _LONGEST_PRODUCT = 100
 
@@ -100,6 +103,7 @@ class Registrar:
         self._terms = terms or Terms()
         self._nonces = Nonces(key, now().timestamp())
         self._tries = Throttle(_TRIES_PER_S, _TRIES)
+        self._offered: OrderedDict[tuple[str, str], tuple[tuple[str, int], bool]] = OrderedDict()
         self.refused = 0
         """Wrong log-ins."""
 
@@ -114,10 +118,12 @@ class Registrar:
             return _reply(refused)
         now_s = self._now().timestamp()
         if answer is None:
-            return self._challenge(address, source)
+            return self._challenge(address, source, self._offer(address, source, request))
         judgment = self._nonces.judge(answer.nonce, source.host, now_s)
         if judgment is not Judgment.GOOD:
-            return self._challenge(address, source, stale=judgment is Judgment.STALE)
+            if judgment is Judgment.FORGED:
+                return self._challenge(address, source, self._offer(address, source, request))
+            return self._challenge(address, source, (answer.algorithm,), stale=True)
         if not self._tries.has(source.host, now_s):
             return Reply(403, "Too many wrong log-ins", (("Retry-After", str(round(1 / _TRIES_PER_S))),))
         return None
@@ -143,7 +149,9 @@ class Registrar:
             _log.warning("sip.login_refused %s from %s", address, source)
             return Reply(403)
         if not self._nonces.count(answer.nonce, answer.nc):
-            return self._challenge(address, source, stale=True)
+            return self._challenge(address, source, (answer.algorithm,), stale=True)
+        if answer.algorithm != _WEAKEST:
+            self._offered.pop((address, source.host), None)
         asked = Asked.read(request, source, self._terms)
         if asked.contacts or asked.everything:
             product = request.get("user-agent")[:_LONGEST_PRODUCT]
@@ -175,9 +183,24 @@ class Registrar:
                 return answer
         return None
 
-    def _challenge(self, address: str, source: Source, *, stale: bool = False) -> Reply:
+    def _challenge(self, address: str, source: Source, algorithms: Iterable[str], *, stale: bool = False) -> Reply:
         nonce = self._nonces.make(source.host, self._now().timestamp())
-        return Reply(401, headers=tuple(challenges(_domain(address), nonce, stale=stale)))
+        return Reply(401, headers=tuple(challenges(_domain(address), nonce, stale=stale, algorithms=algorithms)))
+
+    def _offer(self, address: str, source: Source, request: Request) -> tuple[str, ...]:
+        """All algorithms; MD5 alone for who came back from that without an answer.
+
+        baresip 1.0.0 gives up when any of several challenges names what it does not know
+        ("Function not implemented", measured); RFC 7616 devices take the first they know.
+        """
+        key, this = (address, source.host), (request.call_id, request.cseq)
+        first, is_weak = self._offered.get(key, (this, False))
+        is_weak = is_weak or first != this
+        self._offered[key] = first, is_weak
+        self._offered.move_to_end(key)
+        if len(self._offered) > _REMEMBERED:
+            self._offered.popitem(last=False)
+        return (_WEAKEST,) if is_weak else ALGORITHMS
 
     # -- where the registered are called ----------------------------------------------
 

@@ -50,8 +50,43 @@ async def test_the_strongest_algorithm_is_offered_first(
     agent, wire = await make_agent(), await make_wire()
     enrol(agent, roll)
     response = await Registrant(wire, agent.address).send()
-    offered = [value.partition("algorithm=")[2].partition(",")[0] for value in response.headers["www-authenticate"]]
-    assert offered == ["SHA-512-256", "SHA-256", "MD5"]
+    assert offered(response) == ["SHA-512-256", "SHA-256", "MD5"]
+
+
+def offered(response: Response) -> list[str]:
+    """The algorithms of a 401, in order."""
+    return [value.partition("algorithm=")[2].partition(",")[0] for value in response.headers["www-authenticate"]]
+
+
+async def test_who_cannot_choose_among_algorithms_is_offered_md5_alone_the_next_time(
+    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
+) -> None:
+    agent, wire = await make_agent(), await make_wire()
+    enrol(agent, roll)
+    device = Registrant(wire, agent.address)
+    assert len(offered(await device.send())) == 3
+    device.cseq -= 1
+    assert len(offered(await device.send())) == 3  # the same once more is no giving up
+    second = await device.send()
+    assert offered(second) == ["MD5"]
+    device.learn(second)
+    assert (await device.send()).status == 200
+    device.nc = 0
+    assert offered(await device.send()) == ["MD5"]  # grown stale: asked again for what it knows
+    assert offered(await device.send(signed=False)) == ["MD5"]
+
+
+async def test_who_knows_better_is_not_offered_less_later(
+    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
+) -> None:
+    agent, wire = await make_agent(), await make_wire()
+    enrol(agent, roll)
+    device = Registrant(wire, agent.address)
+    for _ in range(3):  # one that asks anew each time
+        challenge = await device.send(signed=False)
+        assert len(offered(challenge)) == 3
+        device.learn(challenge)
+        assert (await device.send()).status == 200
 
 
 async def test_a_wrong_password_and_an_unknown_name_look_the_same(
