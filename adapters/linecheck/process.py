@@ -209,6 +209,9 @@ class LineProcess:
             code = await life.process.wait()
             if life.grumbling is not None:
                 await life.grumbling
+            if life.process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    await life.process.stdin.wait_closed()
             why = life.why or f"the line check's process ended ({_ending(code, life.said)})"
             if life.asked or code:
                 _log.error("linecheck.ended pid=%s: %s", life.process.pid, why)
