@@ -101,9 +101,11 @@ class Referral(CallListener):
         "_subscription",
         "_succeeded_s",
         "_told",
+        "_unsubscribing",
         "_until",
         "call",
         "has_rung",
+        "is_refused",
         "verdict",
     )
 
@@ -128,8 +130,11 @@ class Referral(CallListener):
         self._until: datetime
         self._succeeded_s = 0.0
         self._told = False
+        self._unsubscribing = False
         self.call: Call | None = None
         self.has_rung = False
+        self.is_refused = False
+        """Whether the endpoint takes no REFER, whoever sends it and wherever."""
         self.verdict: Verdict | None = None
 
     @property
@@ -180,30 +185,32 @@ class Referral(CallListener):
         """
         try:
             stage, until = str(memory["stage"]), datetime.fromisoformat(str(memory["until"]))
-            stored = memory.get("dialog")
-            if stage not in _STORED_AS.values() or (stage in ("asked", "inside")) != isinstance(stored, Mapping):
+            if stage not in _STORED_AS.values():
                 raise ValueError(stage)
-            if stage == "asked":
-                dialog = Dialog.from_memory(stored, 0.0)
+            dialog = Dialog.from_memory(memory["dialog"], 0.0) if stage == "asked" else None
             hold = str(memory.get("hold", "")).encode("latin-1")
-            self._begin(order, until)
+            if until.tzinfo is None:
+                raise ValueError("an instant without its zone")
+            if stage == "inside":
+                self.call = self._agent.adopt(memory["dialog"], self, credentials=order.inside.credentials)
         except (KeyError, TypeError, ValueError) as wrong:
             raise ValueError(f"this is no memory of a referral: {wrong!r}") from None
+        self._begin(order, until)
         match stage:
             case "in":
                 self._step, self._succeeded_s = Step.IN, self._agent.time() - self._patience.part_s
                 self._still()
-            case "asked":
-                self._step, self._dialog = Step.FOLLOWING, dialog
-                self._follow(dialog)
             case "calling":  # the same INVITE again is the same call
                 self._step = Step.CALLING
                 self._call()
             case _:
                 self._step = Step.FOLLOWING
-                self.call = self._agent.adopt(stored, self, credentials=order.inside.credentials)  # type: ignore[arg-type]
-                self._dialog = self.call.dialog
-                self.call.acknowledge_again(hold)
+                if dialog is not None:
+                    self._follow(dialog)
+                elif self.call is not None:
+                    dialog = self.call.dialog
+                    self.call.acknowledge_again(hold)
+                self._dialog = dialog
         return self._step is Step.IN
 
     # -- what our call tells ----------------------------------------------------------
@@ -381,7 +388,7 @@ class Referral(CallListener):
             self._told = True
             listener, self._listener = self._listener, _NOBODY
             listener.over(self, self.verdict or Verdict(Party.NEAR, 480, "nobody told what came of it"))
-        if self._subscription.is_over or self._dialog is None or self._dialog.remote_tag == "":
+        if not self._unsubscribing:
             self._stop_following()
 
     def _still(self) -> None:
@@ -438,6 +445,7 @@ class Referral(CallListener):
                 self._listener.only_inside(self)
                 self._take(Came.NOT_OUTSIDE)
                 return
+        self.is_refused = status in INSIDE_ONLY and status != 481  # 481: it has lost the call
         self.verdict = self.verdict or Verdict(Party.NEAR, status, f"{reason} (to REFER)")
         self._take(Came.REFUSED)
 
@@ -460,6 +468,7 @@ class Referral(CallListener):
         """End a subscription that the endpoint has not ended; its last NOTIFY is still answered."""
         if self._subscription.is_over or self._dialog is None or not self._subscription.has_told:
             return
+        self._unsubscribing = True
         self._follow(self._dialog)  # for when our call, in which it was asked for, is over
         self._subscribe(0, lambda response: None)
         self._agent.later(self._agent.timing.limit, self._stop_following)

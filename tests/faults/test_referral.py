@@ -40,7 +40,7 @@ async def test_a_site_that_never_takes_it_climbs_to_third_party(theater: Opening
     play, conductor = await theater(1, ladder="refer third-party")
     await play.begin(conductor)
     shown = await play.until_all_in()
-    assert [(leg.way, leg.cause) for leg in await legs(play)] == [("refer", "unreachable"), ("third-party", "")]
+    assert [(leg.way, leg.cause) for leg in await legs(play)] == [("refer", "not_allowed"), ("third-party", "")]
     assert site(shown, "qt01")["evidence"] == {"endpoint": "connected", "bridge": "in"}
 
 

@@ -14,7 +14,7 @@ class Profile:
     digit_length_ms: int = 160
     patience: Patience = field(default_factory=Patience)
     refer_patience: ReferPatience = field(default_factory=ReferPatience)
-    inside_only_s: float = 3600.0  # so long a refusal to take REFER outside calls is remembered
+    refused_s: float = 3600.0  # so long it is remembered that an endpoint refuses REFER, outside a call or at all
 
 
 PROFILE = Profile()

@@ -5,9 +5,11 @@ So its end is not heard here, and only the bridge can end it (docs/decisions/000
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from adapters.capabilities import Capability
+from adapters.causes import ClearCause, Side
 from adapters.endpoints.sip.adapter import SipEndpoint
 from adapters.endpoints.sip.grammar import meaning
 from adapters.endpoints.sip.profile import PROFILE, Profile
@@ -36,6 +38,7 @@ class SipReferrer(SipEndpoint):
         super().__init__(control, surroundings, profile)
         self._asked: dict[str, _Leg] = {}
         self._inside_until_s = 0.0
+        self._refused_until_s = 0.0
 
     async def close(self) -> None:
         """Calls stay as they are, and nothing more is told of them."""
@@ -52,11 +55,15 @@ class SipReferrer(SipEndpoint):
     async def dial(self, leg: str, to: Address, options: DialOptions) -> None:
         """Ask the endpoint to call `to`: outside a call, or inside one of ours where it takes it only there.
 
+        One that has refused it in both places is not asked again for a time: NotSupported.
+
         LegConnected: it says that its call was answered. LegCleared: it came to nothing, or nobody
         told what came of it, or it was given up.
         """
         if leg in self._asked:
             return
+        if self._s.sip.time() < self._refused_until_s:  # asking again would ring people for nothing
+            raise NotSupported(self._name, "dial", "the endpoint takes no REFER, neither outside a call nor inside one")
         if not to.is_sip:
             raise NotSupported(self._name, "dial", f"by REFER it reaches sip: addresses only, not {to}")
         if options.digits:
@@ -133,7 +140,7 @@ class _Leg(ReferralListener):
         return may
 
     def only_inside(self, referral: Referral) -> None:
-        self._endpoint._inside_until_s = self._endpoint._s.sip.time() + self._endpoint._profile.inside_only_s
+        self._endpoint._inside_until_s = self._endpoint._s.sip.time() + self._endpoint._profile.refused_s
 
     def rang(self, referral: Referral) -> None:
         if not self.is_let_go:
@@ -148,6 +155,10 @@ class _Leg(ReferralListener):
 
     def over(self, referral: Referral, verdict: Verdict) -> None:
         self._endpoint._asked.pop(self._name, None)
+        if referral.is_refused:
+            self._endpoint._refused_until_s = self._endpoint._s.sip.time() + self._endpoint._profile.refused_s
         if not self.is_let_go:
             ended = meaning(verdict, has_rung=referral.has_rung)
+            if referral.is_refused and ended.side is not Side.OURS:
+                ended = replace(ended, cause=ClearCause.NOT_ALLOWED)
             self._endpoint._s.sink(LegCleared(self._name, self._endpoint._s.now(), ended))

@@ -190,7 +190,7 @@ async def test_what_it_takes_only_inside_is_remembered(town: Town) -> None:
     [
         ("refer; busy", ClearCause.BUSY, Side.BRIDGE, "486 Busy Here"),
         ("refer; ring 0.1; decline", ClearCause.DECLINED, Side.BRIDGE, "603 Decline"),
-        ("answer", ClearCause.UNREACHABLE, Side.FAR_END, "501 Not Implemented (to REFER)"),
+        ("answer", ClearCause.NOT_ALLOWED, Side.FAR_END, "501 Not Implemented (to REFER)"),
         ("reject 486", ClearCause.BUSY, Side.FAR_END, "486 Busy Here"),
     ],
 )
@@ -204,6 +204,17 @@ async def test_what_comes_to_nothing_is_told_with_its_cause(
     assert (cleared.cause, cleared.side, cleared.raw) == (cause, side, raw)
     await until(lambda: len(mind.agent) == 0 and not mind.agent.follows and town.site.calls == 0)
     assert await mind.referrer.snapshot() == ()
+
+
+async def test_who_takes_none_at_all_is_not_rung_for_it_again(town: Town) -> None:
+    town.site.behave(Behavior.parse("answer"))
+    mind = await town.mind()
+    await mind.dial(town.room)
+    await mind.heard.cleared(LEG)
+    rings = town.site.tally.rings
+    with pytest.raises(NotSupported, match="takes no REFER"):
+        await mind.referrer.dial(LEG + "1", town.room, DialOptions())
+    assert town.site.tally.rings == rings == 1 and await mind.referrer.snapshot() == ()
 
 
 async def test_a_room_that_does_not_exist(town: Town) -> None:
@@ -221,7 +232,7 @@ async def test_who_never_tells_is_in_all_the_same_and_nothing_is_claimed(town: T
     await until(lambda: town.members() == 1)
     cleared = (await mind.heard.cleared(LEG)).cleared
     assert cleared.cause is not ClearCause.LOCAL and "nobody told" in cleared.raw
-    assert mind.told == ["LegCleared"] and town.members() == 1
+    assert mind.told == ["LegCleared"] and town.members() == 1 and not mind.agent.follows
 
 
 async def test_given_up_when_it_stands_leaves_its_call_to_the_bridge(town: Town) -> None:
@@ -476,6 +487,9 @@ async def test_one_that_stood_is_taken_up_as_such(town: Town) -> None:
         {"stage": "asked", "until": "2026-12-01T00:00:00+00:00", "to": "sip:a@127.0.0.1", "display": "", "ring_s": 1},
         {"stage": "asked", "until": "2026-12-01T00:00:00+00:00", "to": "sip:a@127.0.0.1", "display": "", "ring_s": 1,
          "dialog": {"call_id": "x"}},
+        {"stage": "inside", "until": "2026-12-01T00:00:00+00:00", "to": "sip:a@127.0.0.1", "display": "", "ring_s": 1,
+         "dialog": {"at": "2026-12-01T00:00:00+00:00"}},
+        {"stage": "in", "until": "2026-12-01T00:00:00", "to": "sip:a@127.0.0.1", "display": "", "ring_s": 1},
         {"stage": "in", "until": "yesterday", "to": "sip:a@127.0.0.1", "display": "", "ring_s": 1},
     ],
 )  # fmt: skip
