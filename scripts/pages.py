@@ -18,6 +18,7 @@ from typing import Any
 from adapters import registry
 from adapters.capabilities import Capability
 from adapters.evidence import TOO_THIN
+from adapters.sip import third_party
 from adapters.values import LegState
 from api.app import build
 from api.settings import PREFIX, Settings
@@ -172,8 +173,16 @@ def _plain(value: object) -> str:
     return f"`[{', '.join(f'{n:g}' for n in value)}]`" if isinstance(value, tuple) else f"`{value}`"
 
 
+def pair_table() -> Iterable[str]:
+    """Every row of third-party call control."""
+    yield "| where | what comes | what is done | where then |"
+    yield "|---|---|---|---|"
+    for (at, came), (after, actions) in third_party.TABLE.items():
+        yield f"| {at} | {came} | {'; '.join(actions)} | {'' if after is at else after} |"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {"states.md": states_page, "adapters.md": adapters_page}
-PARTS: Mapping[str, Callable[[], Iterable[str]]] = {"routes": routes, "settings": settings_table}
+PARTS: Mapping[str, Callable[[], Iterable[str]]] = {"routes": routes, "settings": settings_table, "pair": pair_table}
 _PART = re.compile(r"(<!-- drawn: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
