@@ -16,6 +16,7 @@ from adapters.cli.wire import Receiver, Target
 from adapters.errors import Rejected
 
 _CHUNK = 65536
+_LIKE = "expected like: ssh -t jump telnet {host} {port}"
 
 
 class ConsoleWire:
@@ -34,18 +35,11 @@ class ConsoleWire:
     @classmethod
     async def open(cls, target: Target, receiver: Receiver) -> "ConsoleWire":
         """Start the command; `{host}`, `{port}` and `{user}` in it are filled in. Raises OSError, Rejected."""
-        words = shlex.split(target.command)
-        if not words:
-            raise Rejected(
-                target.device, "open", "setting 'command' is empty; expected like: ssh -t jump telnet {host}"
-            )
-        places = {"host": target.host, "port": str(target.port), "user": target.username}
-        words = [word.format_map(places) for word in words]
+        words = _words(target)
         try:
-            spawning = asyncio.to_thread(
+            child = await asyncio.to_thread(
                 pexpect.spawn, words[0], words[1:], timeout=None, echo=False, dimensions=(25, 200)
             )
-            child = await spawning
         except pexpect.ExceptionPexpect as error:
             raise OSError(None, str(error).splitlines()[0]) from None
         child.delaybeforesend = None
@@ -94,6 +88,17 @@ class ConsoleWire:
         child, self._child = self._child, None
         if child is not None:
             await asyncio.to_thread(_end, child)
+
+
+def _words(target: Target) -> list[str]:
+    places = {"host": target.host, "port": str(target.port), "user": target.username}
+    try:
+        words = [word.format_map(places) for word in shlex.split(target.command)]
+    except (ValueError, LookupError, AttributeError) as error:
+        raise Rejected(target.device, "open", f"'command' cannot be read ({error}); {_LIKE}") from None
+    if not words:
+        raise Rejected(target.device, "open", f"'command' is empty; {_LIKE}")
+    return words
 
 
 def _end(child: Any) -> None:

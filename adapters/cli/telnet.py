@@ -80,16 +80,24 @@ class TelnetWire(asyncio.Protocol):
                     break
                 place = command
             self._commands += 1
-            if engine.feed_byte(data[place : place + 1]):
-                plain += data[place : place + 1]
+            if self._commands > _MOST_COMMANDS:
+                self._give_up(f"more than {_MOST_COMMANDS} bytes of telnet negotiation")
+                break
+            try:
+                if engine.feed_byte(data[place : place + 1]):
+                    plain += data[place : place + 1]
+            except Exception as error:  # whatever telnetlib3 trips over, its words and not its kind are what counts
+                self._give_up(f"telnet negotiation that cannot be read: {error}")
+                break
             place += 1
-        if self._commands > _MOST_COMMANDS and self._transport is not None:
-            self._transport.abort()
         return bytes(plain)
 
-    def __getattr__(self, name: str) -> Any:
-        """telnetlib3 asks its protocol for callbacks that it does not need; there are none."""
-        raise AttributeError(name)
+    def _give_up(self, why: str) -> None:
+        receiver, self._receiver = self._receiver, None
+        if self._transport is not None:
+            self._transport.abort()
+        if receiver is not None:
+            receiver.lost(why)
 
     # ---- Wire
 
@@ -115,7 +123,7 @@ class _Nobody:
     """Takes whatever telnetlib3 tells its protocol."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("_"):  # its private counters, which it does without
             raise AttributeError(name)
         return lambda *arguments, **named: None
 
