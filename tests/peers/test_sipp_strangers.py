@@ -1,4 +1,4 @@
-"""SIPp as a caller that nobody knows, and as one that guesses passwords (scenarios in tests/peers/sipp)."""
+"""SIPp as a caller that nobody knows, and as a device that registers (scenarios in tests/peers/sipp)."""
 
 from pathlib import Path
 
@@ -20,12 +20,11 @@ async def test_a_flood_of_strangers_is_answered_and_leaves_nothing(tmp_path: Pat
         await content(near, far)
 
 
-async def test_who_guesses_a_password_is_told_no(tmp_path: Path) -> None:
+async def test_a_device_guesses_then_knows_its_password_and_leaves(tmp_path: Path) -> None:
     roll = MemoryRoll(codec="s3cret")
     async with stage(tmp_path) as scene:
         enrol(scene.agent, roll)
-        device = await scene.plays(
-            "uac-guesses-a-password", role="codec", calls=3, to=scene.agent.address, keys={"domain": DOMAIN}
-        )
+        device = await scene.plays("uac-registers", role="codec", to=scene.agent.address, keys={"domain": DOMAIN})
         await content(device)
-        assert not roll.rows
+        assert roll.stored == 2
+        assert not roll.rows[f"sip:codec@{DOMAIN}"].bindings
