@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -35,8 +35,8 @@ from adapters import (
 from orchestrator.desk import Desk
 from orchestrator.lease import Lease, LeaseLost
 from orchestrator.roster import RosterView
-from orchestrator.rules.plan import Way
-from orchestrator.store.inventory import Bridge, Room
+from orchestrator.rules.plan import Rung, Way
+from orchestrator.store.inventory import Bridge, EndpointAt, Room
 from orchestrator.store.runs import Run
 
 log = structlog.get_logger(__name__)
@@ -119,6 +119,7 @@ class Actions:
         run: Run,
         bridge: Bridge,
         rooms: Mapping[str, LinkedRoom],
+        endpoints: Mapping[str, EndpointAt],
         desk: Desk,
         lease: Lease,
         ring_s: float,
@@ -127,6 +128,7 @@ class Actions:
         self._run = run
         self._bridge_row = bridge
         self._rooms = rooms
+        self._endpoints = endpoints
         self._desk = desk
         self._lease = lease
         self._ring_s = ring_s
@@ -179,28 +181,40 @@ class Actions:
     def _address(self) -> Address:
         return self._bridge.expect(self._run.number)
 
-    def _caller(self, way: Way, address: str, link: str | None) -> EndpointAdapter:
-        """Who makes the calls of the site's endpoint by SIP, or for a link of our conference."""
-        near = self._address() if link is not None else Address.parse(address)
-        return self._desk.caller(self._run.id or 0, near, refer=way is Way.REFER)
+    async def _caller(self, rung: Rung, link: str | None) -> EndpointAdapter:
+        """Who makes the calls of the site's endpoint: its control session, or SIP; for a link of our conference."""
+        run_id = self._run.id or 0
+        if rung.way is Way.ENDPOINT_DIALS:
+            at = self._endpoints.get(rung.endpoint)
+            if at is None:
+                raise NotSupported(rung.endpoint, "open", "it is in the inventory no more")
+            return await self._desk.open_endpoint(run_id, at)
+        near = self._address() if link is not None else Address.parse(rung.address)
+        return self._desk.caller(run_id, near, refer=rung.way is Way.REFER)
 
-    async def dial(self, leg: str, way: Way, address: str, *, name: str, link: str | None) -> None:
+    async def dial(self, leg: str, rung: Rung, *, name: str, link: str | None) -> None:
         """Place a call for a participant; `link` is the room's name when it is a link."""
         sent = False
         try:
             options = DialOptions(name, self._ring_s) if link is None else self._link_options(link)
             self._lease.check()
-            if way is Way.BRIDGE_DIALS:
-                bridge, callee = self._bridge, Address.parse(address)
+            if rung.way is Way.BRIDGE_DIALS:
+                bridge, callee = self._bridge, Address.parse(rung.address)
                 sent = True
                 await bridge.invite(leg, self._run.number, callee, options)
             else:
-                to = Address.parse(address) if link is not None else self._address()
-                caller = self._caller(way, address, link)
+                to = Address.parse(rung.address) if link is not None else self._address()
+                caller = await self._caller(rung, link)
+                self._lease.check()
                 sent = True
-                await caller.dial(leg, to, options)
+                await caller.dial(leg, to, self._within(options, rung.endpoint))
         except Exception as error:
             self._put(VerbFailed(leg, "dial", self._failure(error, "dial", sent=sent)))
+
+    def _within(self, options: DialOptions, endpoint: str) -> DialOptions:
+        """The options with the most bandwidth that an endpoint's line carries."""
+        at = self._endpoints.get(endpoint)
+        return options if at is None else replace(options, max_kbps=at.endpoint.max_kbps)
 
     def _link_options(self, link: str) -> DialOptions:
         """A link shows the run's tag, so that the far roster can prove it, and enters the PIN."""
@@ -208,14 +222,16 @@ class Actions:
         digits = self._desk.secret(room.pin, room.name) + "#" if room.pin else ""
         return DialOptions(f"{self._run.title} [{self._run.tag}]", self._ring_s, digits=digits)
 
-    async def hang_up(self, leg: str, way: Way, address: str, *, link: str | None, member: str = "") -> None:
+    async def hang_up(self, leg: str, rung: Rung, *, link: str | None, member: str = "") -> None:
         """Bring a call down; `member` is what the bridge calls one that the endpoint makes by itself."""
         try:
             self._lease.check()
-            if way is Way.BRIDGE_DIALS:
+            if rung.way is Way.BRIDGE_DIALS:
                 await self._bridge.drop(leg)
+            elif rung.way is Way.ENDPOINT_DIALS:
+                await self._hang_up_at_endpoint(leg, rung, member)
             else:
-                caller = self._caller(way, address, link)
+                caller = await self._caller(rung, link)
                 await caller.hang_up(leg)
                 if member:
                     self._lease.check()
@@ -225,41 +241,60 @@ class Actions:
         except Exception as error:  # it is ordered again
             self._put(VerbFailed(leg, "hang-up", self._failure(error, "hang-up", sent=True)))
 
-    async def forget(self, leg: str, address: str) -> None:
+    async def _hang_up_at_endpoint(self, leg: str, rung: Rung, member: str) -> None:
+        """By the endpoint's control session; where that is away, by the bridge."""
+        try:
+            caller = await self._caller(rung, None)
+            self._lease.check()
+            await caller.hang_up(leg)
+            await self._look(leg, caller)
+        except AdapterError:
+            if member:
+                self._lease.check()
+                await self._bridge.drop(member)
+            raise
+
+    async def forget(self, leg: str, rung: Rung) -> None:
         """Give up what is ours of a referral whose call has left the conference."""
         try:
             self._lease.check()
-            await self._caller(Way.REFER, address, None).hang_up(leg)
+            await (await self._caller(rung, None)).hang_up(leg)
         except Exception as error:  # nothing of it is up any more
             log.warning("order-failed", run=self._run.id, leg=leg, why=self._failure(error, "hang-up", sent=False).why)
 
-    async def look(self, leg: str, way: Way, address: str, *, link: str | None) -> None:
-        """Look what became of a call by SIP whose order may or may not have gone out."""
+    async def look(self, leg: str, rung: Rung, *, link: str | None) -> None:
+        """Look what became of a call whose order may or may not have gone out."""
         await asyncio.sleep(_LOOK_AFTER_S)
         try:
-            await self._look(leg, self._caller(way, address, link))
+            await self._look(leg, await self._caller(rung, link))
         except Exception as error:  # then it is overdue one day, and hung up
             log.warning("look-failed", run=self._run.id, leg=leg, why=self._failure(error, "look", sent=False).why)
 
     async def _look(self, leg: str, caller: EndpointAdapter) -> None:
-        """Tell of a call by SIP that nobody knows that it is over; what is known is told by its events."""
+        """Tell of a call that nobody knows that it is over; what is known is told by its events."""
         legs = await caller.snapshot()
         if leg not in self._asking and all(seen.leg != leg for seen in legs):
             self._put(LegFound(LegSeen(leg, LegState.CLEARED, self._desk.now())))
 
     async def adopt(
-        self, leg: str, memory: LegMemory, way: Way, address: str, *, link: str | None, wanted: Callable[[str], bool]
+        self, leg: str, memory: LegMemory, rung: Rung, *, link: str | None, wanted: Callable[[str], bool]
     ) -> None:
-        """Pick up a call by SIP of an earlier process; asks again until somebody answers, or it is over."""
+        """Pick up a call of an earlier process; asks again until somebody answers, or it is over."""
+        # a control session that is away says nothing of the endpoint's call
+        silence: tuple[type[AdapterError], ...] = (OutcomeUnknown, SessionLost)
+        if rung.way is Way.ENDPOINT_DIALS:
+            silence += (Unreachable, LoginRefused)
         self._asking.add(leg)
         try:
             while wanted(leg):
                 try:
                     self._lease.check()
-                    seen = await self._caller(way, address, link).adopt(leg, memory)
+                    caller = await self._caller(rung, link)
+                    self._lease.check()
+                    seen = await caller.adopt(leg, memory)
                 except Exception as error:
                     failure = self._failure(error, "adopt", sent=True)
-                    if not isinstance(failure, OutcomeUnknown | SessionLost):
+                    if not isinstance(failure, silence):
                         self._put(VerbFailed(leg, "dial", failure))
                         return
                     await asyncio.sleep(_ASK_AGAIN_S)

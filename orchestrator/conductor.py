@@ -21,13 +21,22 @@ from orchestrator.memory import LegMemories
 from orchestrator.orders import OrderRefused, check
 from orchestrator.pace import Pace
 from orchestrator.refusal import NotThere
+from orchestrator.rules.plan import Way
 from orchestrator.rules.states import RUN_OVER, RunState
 from orchestrator.rules.tag import LegName
 from orchestrator.runner import Props, Runner, RunTerms
 from orchestrator.starter import Due, Starter
 from orchestrator.store import journal
 from orchestrator.store.database import Database
-from orchestrator.store.inventory import Bridge, bridge_by_id, bridge_by_name, endpoints_with_login, rooms_by_names
+from orchestrator.store.inventory import (
+    Bridge,
+    bridge_by_id,
+    bridge_by_name,
+    endpoint_by_name,
+    endpoints_by_names,
+    endpoints_with_login,
+    rooms_by_names,
+)
 from orchestrator.store.journal import JournalBell
 from orchestrator.store.runs import (
     Participant,
@@ -40,7 +49,7 @@ from orchestrator.store.runs import (
     open_shards,
     takes_part,
 )
-from orchestrator.tracks import tracks_of
+from orchestrator.tracks import rungs_of, tracks_of
 from schedules.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -162,6 +171,17 @@ class Conductor:
         self._pace_of(row).per_s = None if self._pace_off else row.pace_per_s
         await self.desk.forget_bridge(name)
 
+    async def endpoint_changed(self, name: str) -> None:
+        """An endpoint's inventory entry changed: a session that could not be had is tried anew."""
+        async with self._database.read() as session:
+            try:
+                at = await endpoint_by_name(session, name)
+            except NotThere:
+                return await self.desk.endpoint_changed(name)
+        for runner in self.runners.values():
+            runner.use_endpoint(at)
+        await self.desk.endpoint_changed(name)
+
     # --- who -----------------------------------------------------------------------------
 
     async def _offer_open_shards(self) -> None:
@@ -249,6 +269,7 @@ class Conductor:
             bridge = await bridge_by_id(session, rows.run.bridge_id)
             assert bridge is not None  # a bridge with runs cannot be deleted
             rooms = await self._rooms(session, rows.participants)
+            endpoints = await endpoints_by_names(session, _driven(rows.participants))
             await self._learn_logins(session, bridge)
         shard_id = lease.shard_id
 
@@ -262,6 +283,7 @@ class Conductor:
                 bridge=bridge,
                 tracks=tracks_of(rows.participants, rows.legs, self._terms.redial),
                 rooms=rooms,
+                endpoints=endpoints,
                 legs=rows.legs,
                 lease=lease,
                 ledger=Ledger(self._database, self.bell, lease, run_id),
@@ -357,3 +379,9 @@ class Conductor:
             runner = self.runners.get(int(shard_id.removeprefix("run-")))
             if runner is not None:
                 runner.look_at_orders()
+
+
+def _driven(participants: list[Participant]) -> set[str]:
+    """The endpoints that a run may drive by their control sessions."""
+    rungs = (rung for row in participants for rung in rungs_of(row))
+    return {rung.endpoint for rung in rungs if rung.way is Way.ENDPOINT_DIALS}

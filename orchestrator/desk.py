@@ -1,17 +1,12 @@
 """One live session per device, and the road from its events to the runs they concern."""
 
-import asyncio
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain, repeat
 from typing import Protocol
 
 import structlog
 
 from adapters import (
-    AdapterError,
     Address,
     BridgeAdapter,
     Capability,
@@ -29,13 +24,12 @@ from adapters import (
 )
 from orchestrator.keys import Keys, SecretMissing
 from orchestrator.rules.tag import LegName
-from orchestrator.store.inventory import Bridge
+from orchestrator.session import DeviceSession
+from orchestrator.store.inventory import Bridge, EndpointAt
 
 log = structlog.get_logger(__name__)
 
 Inbox = Callable[[Event], None]
-_REFUSED_S = 300.0
-_BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class Hands(Protocol):
@@ -51,17 +45,6 @@ class Hands(Protocol):
     def dialing_families(self) -> frozenset[str]: ...
 
 
-@dataclass(slots=True)
-class _BridgeSession:
-    adapter: BridgeAdapter
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    opened: bool = False
-    up: bool = False
-    refused: LoginRefused | None = None
-    ask_again_s: float = 0.0
-    reopening: asyncio.Task[None] | None = None
-
-
 class Desk:
     """Holds the sessions; `take` is the sink every adapter is built with."""
 
@@ -69,7 +52,9 @@ class Desk:
         self.hands: Hands  # set by the composition root before the first use
         self._keys = keys
         self.now = now
-        self._bridges: dict[str, _BridgeSession] = {}
+        self._bridges: dict[str, DeviceSession[BridgeAdapter]] = {}
+        self._endpoints: dict[str, DeviceSession[EndpointAdapter]] = {}
+        self._held: dict[str, set[int]] = {}  # endpoint name -> the runs that have its session
         self._callers: dict[int, dict[tuple[Address, bool], EndpointAdapter]] = {}
         self._back: set[str] = set()  # bridges whose session was given up, to be told of when it is back
         self._runs: dict[int, Inbox] = {}
@@ -106,9 +91,12 @@ class Desk:
                     self._runs[name.run](event)
 
     def _session_changed(self, event: SessionGone | SessionReady) -> None:
-        session = self._bridges.get(event.device)
+        session = self._bridges.get(event.device) or self._endpoints.get(event.device)
         if session is not None:
             session.up = isinstance(event, SessionReady)
+        for run_id in self._held.get(event.device, ()):
+            if run_id in self._runs:
+                self._runs[run_id](event)
         told: set[int] = set()
         for (device, _), inboxes in list(self._rooms.items()):
             if device == event.device:
@@ -162,7 +150,8 @@ class Desk:
                 adapter = self.hands.bridge(row.family, control)
             except LookupError as error:
                 raise NotSupported(row.name, "open", str(error)) from None
-            session = self._bridges[row.name] = _BridgeSession(adapter)
+            name = row.name
+            session = self._bridges[name] = DeviceSession(name, adapter, lambda: self._bridge_is_back(name))
         return session.adapter
 
     def is_up(self, bridge: str) -> bool:
@@ -174,68 +163,73 @@ class Desk:
         """The bridge's adapter with its session open.
 
         Raises what `open` raises; then the desk goes on trying by itself, and SessionReady
-        tells of success. A refused log-in is not repeated before its inventory entry was changed,
-        or some minutes have gone by: devices lock out who knocks too often.
+        tells of success.
         """
         adapter = self.bridge(row)
-        session = self._bridges[row.name]
-        async with session.lock:
-            if not session.opened:
-                if session.refused is not None and time.monotonic() < session.ask_again_s:
-                    raise session.refused
-                try:
-                    await adapter.open()
-                except LoginRefused as error:
-                    session.refused, session.ask_again_s = error, time.monotonic() + _REFUSED_S
-                    raise
-                except AdapterError:
-                    self._keep_opening(row, session)
-                    raise
-                session.opened = session.up = True
-                if row.name in self._back:
-                    self._back.discard(row.name)
-                    self.take(SessionReady(row.name, self.now()))
+        if await self._bridges[row.name].open() and row.name in self._back:
+            self._bridge_is_back(row.name)
         return adapter
 
-    def _keep_opening(self, row: Bridge, session: _BridgeSession) -> None:
-        if session.reopening is None or session.reopening.done():
-            session.reopening = asyncio.create_task(self._reopen(row, session))
-
-    async def _reopen(self, row: Bridge, session: _BridgeSession) -> None:
-        for wait_s in chain(_BACK_OFF_S, repeat(_BACK_OFF_S[-1])):
-            await asyncio.sleep(wait_s)
-            async with session.lock:
-                if session.opened:
-                    return
-                try:
-                    await session.adapter.open()
-                except LoginRefused as error:
-                    session.refused, session.ask_again_s = error, time.monotonic() + _REFUSED_S
-                    log.error("bridge-login-refused", bridge=row.name, why=error.why)
-                    return
-                except AdapterError:
-                    continue
-                except Exception as error:
-                    log.error("fault-of-ours", bridge=row.name, error=type(error).__name__, exc_info=error)
-                    continue
-                session.opened = True
-                self._back.discard(row.name)
-            self.take(SessionReady(row.name, self.now()))
-            return
+    def _bridge_is_back(self, name: str) -> None:
+        self._back.discard(name)
+        self.take(SessionReady(name, self.now()))
 
     async def forget_bridge(self, name: str) -> None:
         """Close and forget a bridge whose inventory entry changed; its runs open it anew."""
         session = self._bridges.pop(name, None)
         if session is None:
             return
-        if session.reopening is not None:
-            session.reopening.cancel()
-        await session.adapter.close()
+        await session.close()
         if session.up:
             self._back.add(name)
             self.take(SessionGone(name, self.now(), "its inventory entry was changed"))
 
     # --- endpoints -----------------------------------------------------------------------
+
+    async def open_endpoint(self, run_id: int, at: EndpointAt) -> EndpointAdapter:
+        """The adapter of an endpoint with its control session open, the run's until `let_go`.
+
+        Raises what `open` raises, LoginRefused when its secret cannot be opened, NotSupported
+        when nothing can drive it.
+        """
+        row = at.endpoint
+        session = self._endpoints.get(row.name)
+        if session is None:
+            control = Control(
+                name=row.name,
+                host=row.control_host,
+                port=row.control_port,
+                username=row.control_username,
+                secret=self.secret(row.control_secret, row.name),
+                addresses=tuple(Address.parse(text) for text in at.addresses),
+                settings=row.settings,
+            )
+            try:
+                adapter = self.hands.endpoint(row.family, control)
+            except LookupError as error:
+                raise NotSupported(row.name, "open", str(error)) from None
+            name = row.name
+            session = self._endpoints[name] = DeviceSession(
+                name, adapter, lambda: self.take(SessionReady(name, self.now()))
+            )
+        self._held.setdefault(row.name, set()).add(run_id)
+        await session.open()
+        return session.adapter
+
+    async def endpoint_changed(self, name: str) -> None:
+        """An endpoint's inventory entry changed: it is opened anew, unless its session holds calls of ours.
+
+        One that stands stays until its runs are over: with it would go what is known of their calls.
+        """
+        session = self._endpoints.get(name)
+        if session is not None and not session.opened:
+            await self._forget_endpoint(name)
+
+    async def _forget_endpoint(self, name: str) -> None:
+        self._held.pop(name, None)
+        session = self._endpoints.pop(name, None)
+        if session is not None:
+            await session.close()
 
     def caller(self, run_id: int, near: Address, *, refer: bool = False) -> EndpointAdapter:
         """The adapter that makes a run's calls for `near` by SIP third-party call control, or has it call by REFER."""
@@ -250,6 +244,10 @@ class Desk:
         """Do nothing more about a run's calls: it is over, or another process conducts it."""
         for adapter in self._callers.pop(run_id, {}).values():
             await adapter.close()
+        for name, runs in list(self._held.items()):
+            runs.discard(run_id)
+            if not runs:
+                await self._forget_endpoint(name)
 
     async def close(self) -> None:
         """Close all sessions; calls stay as they are."""
@@ -257,3 +255,5 @@ class Desk:
             await self.forget_bridge(name)
         for run_id in list(self._callers):
             await self.let_go(run_id)
+        for name in list(self._endpoints):
+            await self._forget_endpoint(name)

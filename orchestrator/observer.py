@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from adapters import (
+    AdapterError,
     ClearCause,
     Cleared,
     ConferenceEnded,
@@ -15,14 +16,17 @@ from adapters import (
     LegRinging,
     LegSeen,
     LegState,
+    LoginRefused,
     Member,
     MemberChanged,
     MemberJoined,
     MemberLeft,
     OutcomeUnknown,
     SessionGone,
+    SessionLost,
     SessionReady,
     Side,
+    Unreachable,
 )
 from orchestrator.actions import (
     Actions,
@@ -38,7 +42,7 @@ from orchestrator.actions import (
 from orchestrator.ledger import Ledger
 from orchestrator.roster import Callers, RosterView, leg_of, shows
 from orchestrator.rules import reconcile as rule
-from orchestrator.rules.plan import Way
+from orchestrator.rules.plan import OF_THE_ENDPOINT, Way
 from orchestrator.rules.reconcile import Kind, Track, Why
 from orchestrator.rules.redial import RedialRules
 from orchestrator.rules.tag import LegName
@@ -234,6 +238,9 @@ class Observer:
         if track is None or track.call is None:
             return
         error = failed.error
+        if failed.verb == "hang-up" and self._is_out_of_sight(track, error):
+            self.cleared(track, Cleared(ClearCause.LOST, Side.DEVICE, error.why), now)
+            return
         if failed.verb != "dial":
             log.warning("order-failed", run=self._run.id, leg=failed.leg, verb=failed.verb, why=error.why)
             return
@@ -243,10 +250,20 @@ class Observer:
                 self._actions.start(self._actions.adopt_on_bridge([failed.leg], wait_s=1.0))
             else:
                 link = track.code if track.kind is Kind.ROOM else None
-                self._actions.start(self._actions.look(failed.leg, track.call.way, track.call.address, link=link))
+                rung = track.rungs[track.call.rung]
+                self._actions.start(self._actions.look(failed.leg, rung, link=link))
             return
         cause, barred = cause_of(error)
         self.cleared(track, Cleared(cause, Side.DEVICE, error.why), now, barred=barred)
+
+    def _is_out_of_sight(self, track: Track, error: AdapterError) -> bool:
+        """Whether an endpoint's own call is neither in the conference nor to be asked for at the endpoint.
+
+        Whatever is left of it is not with us, and the next way may be tried.
+        """
+        assert track.call is not None
+        is_away = isinstance(error, Unreachable | SessionLost | LoginRefused)
+        return track.call.way is Way.ENDPOINT_DIALS and is_away and self.view.known and track.member is None
 
     # --- the roster ----------------------------------------------------------------------
 
@@ -284,8 +301,8 @@ class Observer:
             return
         track = self._callers.track_of(member)
         if track is not None and not _is_ours(member):
-            if rule.came_by_referral(track, member, None if gone else came_at):
-                self._referred(track, None if gone else member, now)
+            if rule.is_endpoints_call(track, member, None if gone else came_at):
+                self._came_by_itself(track, None if gone else member, now)
                 return
             calls = self._by_hand.setdefault(track.id, {})
             if gone:
@@ -315,14 +332,14 @@ class Observer:
                 else:
                     self._orphan(leg, member, now)
             elif not _is_ours(member) and (track := self._callers.track_of(member)):
-                if track.id not in mine and rule.came_by_referral(track, member, member.joined_at):
+                if track.id not in mine and rule.is_endpoints_call(track, member, member.joined_at):
                     mine[track.id] = member
                 else:
                     self._by_hand.setdefault(track.id, {})[member.id] = member
         self._swept_at = {leg: at for leg, at in self._swept_at.items() if leg in self.orphans}
         for track in self._tracks:
-            if track.call is not None and track.call.way is Way.REFER and (track.call.member or track.id in mine):
-                self._referred(track, mine.get(track.id), now)
+            if track.call is not None and track.call.way in OF_THE_ENDPOINT and (track.call.member or track.id in mine):
+                self._came_by_itself(track, mine.get(track.id), now)
             seen, by_hand = mine.get(track.id), next(iter(self._by_hand.get(track.id, {}).values()), None)
             missed = seen is None and track.call is not None and track.call.missing_since is None
             if missed or track.member != seen or track.by_hand != by_hand:
@@ -330,15 +347,21 @@ class Observer:
                 track.by_hand = by_hand
                 self.dirty.add(track.id)
 
-    def _referred(self, track: Track, member: Member | None, now: datetime) -> None:
+    def _came_by_itself(self, track: Track, member: Member | None, now: datetime) -> None:
         """The call that an endpoint was told to make is in the conference as `member`, or (None) has left."""
         call = track.call
         if call is None:
             return
+        if member is None and call.way is Way.ENDPOINT_DIALS:
+            call.member = ""  # whether it is over the endpoint itself tells
+            self._ledger.leg(call.name, member="")
+            rule.seen_in_roster(track, None, now)
+            self.dirty.add(track.id)
+            return
         if member is None:
             ours = Cleared(ClearCause.LOCAL, Side.OURS)
             gone = Cleared(ClearCause.UNKNOWN, Side.UNKNOWN, "left the conference, and nobody says why")
-            self._actions.start(self._actions.forget(call.name, call.address))
+            self._actions.start(self._actions.forget(call.name, track.rungs[call.rung]))
             self.cleared(track, ours if call.coming_down else gone, now)
             return
         if call.member != member.id:
@@ -377,8 +400,8 @@ class Observer:
 
 
 def _is_in_the_bridges_hands(track: Track) -> bool:
-    """Whether the call is the endpoint's own and in the conference: only the roster tells of its end."""
-    return track.call is not None and bool(track.call.member)
+    """Whether the call is the endpoint's own, nobody controls that, and it is in: only the roster tells of its end."""
+    return track.call is not None and track.call.way is Way.REFER and bool(track.call.member)
 
 
 def _is_ours(member: Member) -> bool:

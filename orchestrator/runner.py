@@ -23,7 +23,7 @@ from orchestrator.rules.plan import ONLY_THE_BRIDGE_KNOWS, Way
 from orchestrator.rules.reconcile import Call, Dial, HangUp, Kind, Scene, Track, Why
 from orchestrator.rules.redial import RedialRules
 from orchestrator.rules.states import RUN_OVER, RunState, advance_run
-from orchestrator.store.inventory import Bridge
+from orchestrator.store.inventory import Bridge, EndpointAt
 from orchestrator.store.runs import Leg, Run, ShardCommand
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,7 @@ class Props:
     bridge: Bridge
     tracks: list[Track]
     rooms: dict[str, LinkedRoom]
+    endpoints: dict[str, EndpointAt]  # those with a control session that the run may use
     legs: list[Leg]
     lease: Lease
     ledger: Ledger
@@ -88,8 +89,9 @@ class Runner:
         self._hint = True  # look at the command rows at once: an earlier owner may have left some
         self._orders_at = 0.0
         self._actions = Actions(
-            props.run, props.bridge, props.rooms, props.desk, props.lease, props.terms.ring_s, self.put
-        )
+            props.run, props.bridge, props.rooms, props.endpoints, props.desk, props.lease,
+            props.terms.ring_s, self.put,
+        )  # fmt: skip
         self._seen = Observer(
             props.run, props.bridge, props.tracks, props.rooms, props.ledger, self._actions,
             props.terms.redial, props.terms.sweep_s,
@@ -257,6 +259,11 @@ class Runner:
                 for column in Bridge.model_fields:
                     setattr(known, column, getattr(row, column))
 
+    def use_endpoint(self, at: EndpointAt) -> None:
+        """An endpoint's inventory entry changed: its next session is opened by it."""
+        if at.endpoint.name in self._p.endpoints:
+            self._p.endpoints[at.endpoint.name] = at
+
     def bring_down(self, track: Track, why: Why) -> None:
         """Order the participant's call down."""
         if track.call is not None:
@@ -386,10 +393,11 @@ class Runner:
 
     def _act(self, track: Track, call: Call, intent: Dial | HangUp) -> None:
         link = track.code if track.kind is Kind.ROOM else None
+        rung = track.rungs[call.rung]
         if isinstance(intent, Dial):
-            self._actions.start(self._actions.dial(call.name, call.way, call.address, name=track.name, link=link))
+            self._actions.start(self._actions.dial(call.name, rung, name=track.name, link=link))
         else:
-            self._actions.start(self._actions.hang_up(call.name, call.way, call.address, link=link, member=call.member))
+            self._actions.start(self._actions.hang_up(call.name, rung, link=link, member=call.member))
 
     # --- take over -----------------------------------------------------------------------
 
@@ -407,9 +415,8 @@ class Runner:
             memory = memories[call.name]
             if memory is not None:
                 link = track.code if track.kind is Kind.ROOM else None
-                self._actions.start(
-                    self._actions.adopt(call.name, memory, call.way, call.address, link=link, wanted=self._seen.expects)
-                )
+                rung = track.rungs[call.rung]
+                self._actions.start(self._actions.adopt(call.name, memory, rung, link=link, wanted=self._seen.expects))
             elif now < rule.overdue_at(call, self.terms.ring_s):
                 # not answered when the other process ended: the same order again repeats the same messages
                 self._act(track, call, Dial(call.rung))

@@ -64,15 +64,20 @@ def tracks_of(participants: Sequence[Participant], legs: Sequence[Leg], rules: R
     return [_track(row, by_participant.get(row.id or 0, []), rules) for row in participants]
 
 
-def _track(row: Participant, legs: list[Leg], rules: RedialRules) -> Track:
+def rungs_of(row: Participant) -> tuple[Rung, ...]:
+    """The ladder that a participant was given at the run's claim."""
     plan: dict[str, Any] = row.plan
+    return tuple(Rung.from_json(rung) for rung in plan["rungs"])
+
+
+def _track(row: Participant, legs: list[Leg], rules: RedialRules) -> Track:
     track = Track(
         id=row.id or 0,
         kind=Kind(row.kind),
         code=row.code,
         name=row.name,
         priority=row.priority,
-        rungs=tuple(Rung.from_json(rung) for rung in plan["rungs"]),
+        rungs=rungs_of(row),
         state=ParticipantState(row.state),
         tries=len(legs),
         redials=row.redials,

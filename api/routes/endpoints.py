@@ -79,7 +79,9 @@ async def change_endpoint(name: NameInPath, patch: EndpointPatch, services: Serv
         await session.flush()
         if addresses is not None:
             at = await inventory.move_endpoint(session, at.endpoint, addresses)
-        return (await _shown(session, services, [at]))[0]
+        shown = (await _shown(session, services, [at]))[0]
+    await services.endpoint_changed(name)
+    return shown
 
 
 @router.delete("/endpoints/{name}", status_code=HTTP_204_NO_CONTENT)

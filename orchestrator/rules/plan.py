@@ -23,6 +23,8 @@ USUAL_LADDER: tuple[str, ...] = (Way.THIRD_PARTY, Way.BRIDGE_DIALS)
 """The ladder of an endpoint that has none of its own."""
 ONLY_THE_BRIDGE_KNOWS = frozenset({Way.BRIDGE_DIALS, Way.REFER})
 """Ways whose calls nothing but the bridge's session shows and ends."""
+OF_THE_ENDPOINT = frozenset({Way.ENDPOINT_DIALS, Way.REFER})
+"""Ways whose calls the endpoint makes by itself: in the roster they stand under its own name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from adapters import ClearCause, Cleared, LegState, Member
-from orchestrator.rules.plan import ONLY_THE_BRIDGE_KNOWS, Rung, Way
+from orchestrator.rules.plan import OF_THE_ENDPOINT, ONLY_THE_BRIDGE_KNOWS, Rung, Way
 from orchestrator.rules.redial import Attempt, NextTry, RedialRules, Stop, next_try
 from orchestrator.rules.states import LEG, ParticipantState, may
 
@@ -280,18 +280,21 @@ def seen_in_roster(track: Track, member: Member | None, at: datetime) -> None:
         track.call.missing_since = None if member else track.call.missing_since or at
 
 
-def came_by_referral(track: Track, member: Member, came_at: datetime | None) -> bool:
+def is_endpoints_call(track: Track, member: Member, came_at: datetime | None) -> bool:
     """Whether a call without a mark, from the participant's endpoint, is the one it was told to make.
 
-    It is when it came in after we told it so, and is the first. When it came is `came_at`,
-    None where nobody says: then it is nobody's proof, and stays a call placed by hand.
+    It is when it came in after we told it so, and is the first. When it came is `came_at`, None
+    where nobody says: then it is nobody's proof, and stays a call placed by hand, unless the
+    endpoint itself says that the call we ordered is up.
     """
     call = track.call
-    if call is None or call.way is not Way.REFER:
+    if call is None or call.way not in OF_THE_ENDPOINT:
         return False
     if call.member:
         return call.member == member.id
-    return came_at is not None and came_at >= call.dialed_at
+    if came_at is None:
+        return call.way is Way.ENDPOINT_DIALS and call.is_up
+    return came_at >= call.dialed_at
 
 
 def admitted(track: Track, at: datetime) -> None:

@@ -179,6 +179,14 @@ async def endpoints_with_login(session: AsyncSession, family: str) -> list[Endpo
     return await _endpoints_at(session, col(Endpoint.family) == family, col(Endpoint.control_username) != "")
 
 
+async def endpoints_by_names(session: AsyncSession, names: Collection[str]) -> dict[str, EndpointAt]:
+    """Those of these endpoints that exist, by name, with their addresses."""
+    found: dict[str, EndpointAt] = {}
+    for some in _slices(sorted(names)):
+        found |= {at.endpoint.name: at for at in await _endpoints_at(session, col(Endpoint.name).in_(some))}
+    return found
+
+
 async def bridge_by_id(session: AsyncSession, bridge_id: int) -> Bridge | None:
     """The bridge, or None."""
     return await session.get(Bridge, bridge_id)

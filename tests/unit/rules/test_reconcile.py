@@ -63,18 +63,18 @@ def test_without_the_bridge_session_nobody_is_told_to_call() -> None:
 def test_who_comes_in_after_being_told_is_ours_and_nobody_else() -> None:
     track = a_track(Way.REFER)
     came, other = Member("PJSIP/x-9", caller="qt01"), Member("PJSIP/x-10", caller="qt01")
-    assert not rule.came_by_referral(track, came, NOW)  # nobody was told
+    assert not rule.is_endpoints_call(track, came, NOW)  # nobody was told
     rule.dialed(track, LEG, 0, NOW)
-    assert not rule.came_by_referral(track, came, later(-1))  # was there before
-    assert not rule.came_by_referral(track, came, None)  # nobody says when
-    assert rule.came_by_referral(track, came, later(1))
+    assert not rule.is_endpoints_call(track, came, later(-1))  # was there before
+    assert not rule.is_endpoints_call(track, came, None)  # nobody says when
+    assert rule.is_endpoints_call(track, came, later(1))
     assert track.call is not None
     track.call.member = came.id
-    assert rule.came_by_referral(track, came, None)
-    assert not rule.came_by_referral(track, other, later(2))
+    assert rule.is_endpoints_call(track, came, None)
+    assert not rule.is_endpoints_call(track, other, later(2))
     third_party = a_track(Way.THIRD_PARTY)
     rule.dialed(third_party, LEG, 0, NOW)
-    assert not rule.came_by_referral(third_party, came, later(1))
+    assert not rule.is_endpoints_call(third_party, came, later(1))
 
 
 def test_a_call_that_an_endpoint_was_told_to_make_is_known_to_the_bridge_alone() -> None:
@@ -267,3 +267,15 @@ def test_an_order_to_dial_does_not_make_a_way_where_there_is_none() -> None:
     track = Track(1, Kind.SITE, "qt01", "Unit", 1, (), stopped="there is no way to reach it")
     rule.fresh(track)
     assert rule.decide(track, LIVE, NOW).state is ParticipantState.STOPPED
+
+
+def test_what_an_endpoint_calls_by_its_control_session_is_known_by_its_own_name_in_the_roster() -> None:
+    track = a_track(Way.ENDPOINT_DIALS)
+    came = Member("PJSIP/x-9", caller="qt01")
+    rule.dialed(track, LEG, 0, NOW)
+    assert rule.is_endpoints_call(track, came, later(1))
+    assert not rule.is_endpoints_call(track, came, later(-1))  # was there before
+    assert not rule.is_endpoints_call(track, came, None)  # nobody says when, and the endpoint not that it is up
+    rule.progressed(track, LegState.CONNECTED, later(2))
+    assert rule.is_endpoints_call(track, came, None)
+    assert rule.endpoint_evidence(track) == "connected"
