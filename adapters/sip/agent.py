@@ -52,7 +52,7 @@ from adapters.sip.sdp import refusal
 from adapters.sip.session_timer import Policy
 from adapters.sip.stream import Terms
 from adapters.sip.tls import Tls
-from adapters.sip.transaction import Client, Server, Timing, cancel_for
+from adapters.sip.transaction import Client, HalfOpen, Server, Timing, cancel_for
 from adapters.sip.transport import Flow
 from adapters.sip.uri import Uri
 from adapters.sip.wheel import Alarm
@@ -106,6 +106,7 @@ class SipAgent:
         resolver: Resolver | None = None,
         terms: Terms | None = None,
         session: Policy | None = None,
+        half_open: HalfOpen | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -123,6 +124,7 @@ class SipAgent:
         self.locator: Locator | None = None
         """Finds the way to who registers with us (`adapters.sip.enrolment`)."""
         self._layer = self.works.layer
+        self._layer.half_open.bounds = half_open or HalfOpen()
         self._calls = self.reception.calls
         self._main: Bound | None = None
         self._interned: dict[str, str] = {}

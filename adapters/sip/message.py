@@ -16,6 +16,8 @@ Headers = dict[str, list[str]]
 MAX_HEAD = 32_768
 MAX_BODY = 262_144
 MAX_LINES = 256
+MAX_VIAS = 100
+"""In one line; a request has 70 hops to live (section 8.1.1.6)."""
 
 _COMPACT = {
     "a": "accept-contact",
@@ -179,6 +181,8 @@ class Message:
         self.from_tag = tag_of(sender)
         self.to_tag = tag_of(to)
         if "," in first:
+            if first.count(",") >= MAX_VIAS:
+                raise Malformed(f"more than {MAX_VIAS} Vias in one line")
             several = split_commas(first)
             if not all(_VIA_START.match(one) for one in several):
                 raise Malformed(f"Via {first[:60]!r} names something that is no Via")

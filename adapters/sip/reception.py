@@ -167,7 +167,7 @@ class Reception:
                     self._works.guarded(partial(call._acked, request))
             return
         if method == "CANCEL":
-            self._cancel(request, way, now)
+            self._cancel(request, way, flow, now)
             return
         if not request.to_tag and self._unfit(request, way):
             return
@@ -244,10 +244,10 @@ class Reception:
         if agent.on_invite is not None:
             self._works.guarded(partial(agent.on_invite, call))
 
-    def _cancel(self, request: Request, way: Flow, now: float) -> None:
+    def _cancel(self, request: Request, way: Flow, flow: Flow, now: float) -> None:
         layer = self._works.layer
         invite = layer.invite_of(request)
-        if invite is None:
+        if invite is None or invite.flow.host != flow.host:  # only who called may give it up
             self._stateless(request, way, 481)
             return
         server = layer.request(request, way, now)

@@ -25,6 +25,19 @@ MAX_SERVERS = 200_000
 """Requests being answered at once; more are turned away with a stateless 503."""
 
 
+@dataclass(frozen=True, slots=True)
+class HalfOpen:
+    """How many calls strangers may have begun and not acknowledged: each costs memory until it is.
+
+    A flood of INVITEs fills these places and is answered 503 without state beyond; a place is
+    free again with the ACK, or after 64*T1.
+    """
+
+    of_one: int = 10_000
+    """From one address."""
+    altogether: int = 20_000
+
+
 class Flow(Protocol):
     """Where a message came from and an answer goes to: a peer over one socket."""
 
@@ -197,13 +210,27 @@ class Client(Timed):
 class Server(Timed):
     """A request of theirs and our answer to it."""
 
-    __slots__ = ("_data", "_deadline", "_interval", "_layer", "cseq", "flow", "key", "request", "state", "user")
+    __slots__ = (
+        "_data",
+        "_deadline",
+        "_interval",
+        "_layer",
+        "cseq",
+        "flow",
+        "key",
+        "opened_by",
+        "request",
+        "state",
+        "user",
+    )
 
     def __init__(self, layer: "Transactions", key: tuple[str, str, str], request: Request, flow: Flow) -> None:
         super().__init__()
         self._layer = layer
         self.key = key
         self.cseq = request.cseq
+        self.opened_by = ""
+        """The address that began a call with it, as long as nobody has acknowledged that."""
         self.request: Request | None = request
         self.flow = flow
         self.user: Any = None
@@ -242,6 +269,8 @@ class Server(Timed):
     def acked(self, now: float) -> None:
         """The ACK of our final INVITE response has come."""
         layer = self._layer
+        if self.opened_by:
+            layer.half_open.less(self)
         layer.now = now
         if self.state == ACCEPTED:
             # 2xx repeated no more; the transaction lingers to absorb late INVITEs (timer L)
@@ -278,10 +307,43 @@ class Server(Timed):
         layer.wheel.arm(self, min(now + self._interval, self._deadline))
 
 
+class _Opened:
+    """Counts the calls that strangers have begun and nobody has acknowledged."""
+
+    __slots__ = ("_by_host", "_count", "bounds")
+
+    def __init__(self, bounds: HalfOpen) -> None:
+        self.bounds = bounds
+        self._by_host: dict[str, int] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def more(self, server: Server) -> None:
+        """Raises OverflowError when there are too many."""
+        host = server.flow.host
+        of_one = self._by_host.get(host, 0)
+        if of_one >= self.bounds.of_one or self._count >= self.bounds.altogether:
+            raise OverflowError(f"{self._count} calls wait for their ACK, {of_one} of them from {host}")
+        self._by_host[host] = of_one + 1
+        self._count += 1
+        server.opened_by = host
+
+    def less(self, server: Server) -> None:
+        host, server.opened_by = server.opened_by, ""
+        self._count -= 1
+        left = self._by_host[host] - 1
+        if left:
+            self._by_host[host] = left
+        else:
+            del self._by_host[host]
+
+
 class Transactions:
     """Every transaction of one agent, on one wheel."""
 
-    __slots__ = ("_by_flow", "_clients", "_servers", "now", "out", "timing", "wheel")
+    __slots__ = ("_by_flow", "_clients", "_servers", "half_open", "now", "out", "timing", "wheel")
 
     def __init__(self, timing: Timing, wheel: Wheel) -> None:
         self.timing = timing
@@ -290,6 +352,7 @@ class Transactions:
         self.now = 0.0
         self._clients: dict[tuple[str, str], Client] = {}
         self._servers: dict[tuple[str, str, str], Server] = {}
+        self.half_open = _Opened(HalfOpen())
         self._by_flow: dict[Flow, set[Client]] = {}
 
     def __len__(self) -> int:
@@ -336,7 +399,7 @@ class Transactions:
     def request(self, request: Request, flow: Flow, now: float) -> Server | None:
         """Take a request other than ACK in: a new transaction, or None when it repeats one.
 
-        Raises OverflowError at MAX_SERVERS.
+        Raises OverflowError at MAX_SERVERS, and for an INVITE outside dialogs beyond what HalfOpen allows.
         """
         self.now = now
         key = self.key_of(request)
@@ -347,6 +410,8 @@ class Transactions:
         if len(self._servers) >= MAX_SERVERS:
             raise OverflowError(f"{MAX_SERVERS} requests are being answered")
         server = Server(self, key, request, flow)
+        if key[2] == "INVITE" and not request.to_tag:
+            self.half_open.more(server)
         self._servers[key] = server
         return server
 
@@ -415,6 +480,8 @@ class Transactions:
                         del self._by_flow[flow]
         else:
             self._servers.pop(transaction.key, None)
+            if transaction.opened_by:
+                self.half_open.less(transaction)
 
 
 def ack_for_refusal(request: Request, response: Response) -> Request:

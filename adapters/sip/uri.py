@@ -93,8 +93,9 @@ def stamp_via(via: str, host: str, port: int) -> str:
     asked = re.search(r";\s*rport\s*(?=;|$)", params, re.IGNORECASE)
     if asked:
         params = f"{params[: asked.start()]};rport={port}{params[asked.end() :]}"
+    params = re.sub(r";\s*received\s*=[^;]*", "", params, flags=re.IGNORECASE)  # not for a sender to say
     if asked or match["host"].strip("[]").lower() != host:
-        params = re.sub(r";\s*received\s*=[^;]*", "", params, flags=re.IGNORECASE) + f";received={host}"
+        params += f";received={host}"
     return via[: match.start("params")].rstrip() + params
 
 
