@@ -120,7 +120,7 @@ class SipAgent:
         self.session = session or Policy()
         self.works = Clockwork(self.timing)
         self.reception = Reception(self)
-        self.routes = Routes(self.reception, tls, resolver, terms)
+        self.routes = Routes(self, tls, resolver, terms)
         self.locator: Locator | None = None
         """Finds the way to who registers with us (`adapters.sip.enrolment`)."""
         self._layer = self.works.layer
