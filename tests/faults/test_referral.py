@@ -1,12 +1,13 @@
 """Sites that are told to call by themselves: who comes in for it is ours to end, and nobody else is."""
 
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
 import pytest
 from sqlmodel import select
 
 from adapters import ClearCause, Cleared, LegCleared, Side
-from orchestrator.store.runs import Leg
+from orchestrator.store.runs import Leg, ShardCommand
 from tests.faults.conftest import Opening, Theater, site
 
 EVERY_KIND = {
@@ -71,10 +72,10 @@ async def test_a_call_placed_by_hand_beside_ours_stays(theater: Opening) -> None
     await play.begin(conductor)
     await play.until_all_in()
     number = next(iter(play.province.main.switch.rooms))
-    play.province.call_by_hand("qt01", number)
+    by_hand = play.province.call_by_hand("qt01", number)
     await play.province.until(lambda p: len(p.main.switch.rooms[number].members) == 2)
     await play.end(conductor)
-    assert play.calls_left() == 1 and len(play.province.main.switch.rooms[number].members) == 1
+    assert not by_hand.over and play.calls_left() == 1 and len(play.province.main.switch.rooms[number].members) == 1
 
 
 async def test_who_was_in_by_hand_before_is_never_told_to_call_nor_put_out(theater: Opening) -> None:
@@ -118,6 +119,21 @@ async def test_the_next_process_takes_it_up_tells_nobody_again_and_ends_it(
     assert [leg.attempt for leg in await legs(play)] == [1, 1]
     await play.end(heir)
     assert play.calls_left() == 0 and play.province.stats()["bridge_calls"] == {"mcu": 0, "tinh": 0}
+
+
+@pytest.mark.parametrize("state", ["ringing", "in"])
+async def test_a_run_that_was_ended_while_nobody_conducted_it_leaves_nothing(theater: Opening, state: str) -> None:
+    play, _ = await theater(2, behaviors="refer; ring 2; answer", ladder="refer", conducted=False)
+    async with AsyncExitStack() as life:
+        first = await play.conductor(life)
+        await play.begin(first)
+        await play.until(lambda shown: all(entry["state"] == state for entry in shown["sites"]))
+    async with play.database.write() as session:
+        session.add(ShardCommand(shard_id=f"run-{play.run_id}", verb="end", args={}, created_at=datetime.now(UTC)))
+    await play.conductor()
+    await play.until(lambda shown: shown["state"] == "done")
+    assert play.calls_left() == 0 and play.province.stats()["bridge_calls"] == {"mcu": 0, "tinh": 0}
+    assert play.province.stats()["rings"] == 2
 
 
 async def test_who_left_while_nobody_conducted_is_told_again(theater: Opening) -> None:
