@@ -1,11 +1,12 @@
 """Agents and raw peers on loopback sockets, closed after each test."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from adapters.sip.agent import SipAgent
+from tests.unit.sip.emitted import read_strictly, recorded
 from tests.unit.sip.wire import FAST, Wire
 
 MakeAgent = Callable[..., Awaitable[SipAgent]]
@@ -39,3 +40,14 @@ async def make_wire() -> AsyncIterator[MakeWire]:
     yield make
     for wire in wires:
         wire.close()
+
+
+@pytest.fixture(autouse=True)
+def strict_reader(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever agents send in a test is read by a strict parser; `echoes` are answers to what is no message."""
+    with recorded() as sent:
+        yield
+    if request.node.get_closest_marker("echoes") is None:
+        for data in sent:
+            if data.strip():
+                read_strictly(data)

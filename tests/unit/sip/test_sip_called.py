@@ -188,6 +188,7 @@ async def test_requests_inside_calls_nobody_knows(make_agent: MakeAgent, make_wi
 # -- what no message is -----------------------------------------------------------------------
 
 
+@pytest.mark.echoes
 async def test_no_noise_stops_the_socket(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer = await make_agent(on_invite=lambda call: None), await make_wire()
     chance = random.Random(1)
@@ -352,6 +353,7 @@ async def test_a_connection_that_breaks_fails_the_call_that_waits_on_it(make_age
     server.close()
 
 
+@pytest.mark.echoes
 async def test_a_slow_reader_is_given_up_before_memory_is(make_agent: MakeAgent) -> None:
     agent = await make_agent()
     reader, writer = await asyncio.open_connection(*agent.address, limit=1024)
@@ -367,6 +369,7 @@ async def test_a_slow_reader_is_given_up_before_memory_is(make_agent: MakeAgent)
     writer.close()
 
 
+@pytest.mark.echoes
 async def test_a_udp_socket_that_is_full_loses_and_goes_on(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer = await make_agent(), await make_wire()
     udp = agent.routes.at(agent.address).udp

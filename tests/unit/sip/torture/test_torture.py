@@ -23,6 +23,7 @@ from tests.unit.sip.torture.messages import DROPPED, FOLDER, MESSAGES, Message
 from tests.unit.sip.wire import FAST, WAIT_S
 
 PORTS = (5060, 5050)
+pytestmark = pytest.mark.echoes
 EACH = pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.name)
 OPTIONS = (
     "OPTIONS sip:anybody@example.com SIP/2.0\r\nVia: SIP/2.0/UDP {0}:5060;branch=z9hG4bKalive\r\n"
