@@ -1,4 +1,4 @@
-"""Third-party call control against real peers: baresip and Asterisk, as near and as far side, flows I and III.
+"""Third-party call control against real peers: baresip and Asterisk, as near and as far side, flows I, III and IV.
 
 Needs what `make peers` needs (root, debootstrap, baresip). Without them it fails and says so.
 """
@@ -19,6 +19,7 @@ from adapters.endpoints.sip.adapter import SipEndpoint
 from adapters.events import LegConnected, LegRinging
 from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
+from adapters.sip.message import Response
 from adapters.values import Address, Control, DialOptions, LegState
 from tests.peers.lab.asterisk import Asterisk, eyes
 from tests.peers.lab.config import Instance
@@ -34,6 +35,7 @@ BRIDGE_IP, OURS_IP = "127.0.14.1", "127.0.14.40"
 ROOM, PIN_ROOM, PIN = "8001", "9001", "246810"
 RUN = "third-party"
 LEG = "dc0a1b-7-{}-1"
+FLOWS = ("I", "III", "IV")
 
 
 @dataclass
@@ -148,10 +150,10 @@ async def in_room(lab: Lab, *callers: str, room: str = ROOM) -> None:
             await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("flow", ["I", "III"])
+@pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("far", ["asterisk", "baresip"])
 async def test_media_flow_and_both_sides_hear_of_the_end(lab: Lab, minds: Minds, flow: str, far: str) -> None:
-    leg = LEG.format(f"{1 if flow == 'I' else 3}{len(far)}")
+    leg = LEG.format(f"{FLOWS.index(flow)}{len(far)}")
     mind = await minds.start(lab.answers.address, flow=flow)
     to = lab.room if far == "asterisk" else Address.parse(lab.other.address)
     await mind.endpoint.dial(leg, to, DialOptions(display="Hội nghị giao ban", ring_s=20))
@@ -166,6 +168,33 @@ async def test_media_flow_and_both_sides_hear_of_the_end(lab: Lab, minds: Minds,
         await quiet(endpoint)
     await in_room(lab)
     assert len(mind.agent) == 0 and mind.told[-2:] == ["LegConnected", "LegCleared"]
+
+
+@pytest.mark.parametrize("near", ["asterisk", "baresip"])
+async def test_both_peers_take_a_refresh_as_each_is_asked(lab: Lab, minds: Minds, near: str) -> None:
+    """Asterisk agrees on a session timer and takes UPDATE; baresip 1.0.0 has none and takes a re-INVITE as well."""
+    leg = LEG.format(f"7{len(near)}")
+    baresip = Address.parse(lab.answers.address)
+    mind = await minds.start(str(lab.room if near == "asterisk" else baresip), flow="IV")
+    await mind.endpoint.dial(leg, baresip if near == "asterisk" else lab.room, DialOptions(ring_s=20))
+    await mind.heard.event(LegConnected, leg)
+    pair = mind.endpoint._legs[leg].pair
+    for call in (pair.near, pair.far):
+        assert call is not None
+        for _ in range(2):
+            told: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
+            call.refresh(told.set_result)
+            response = await asyncio.wait_for(told, 20)
+            assert response is not None and response.status == 200, (call.peer_product, response)
+            call.peer_allows = ""  # the second one as to a peer that takes no UPDATE
+    bridge, phone = (pair.near, pair.far) if near == "asterisk" else (pair.far, pair.near)
+    assert bridge is not None and phone is not None
+    assert bridge.timer is not None and phone.timer is None, (bridge.peer_product, phone.peer_product)
+    await lab.answers.events.until("sound both ways", lambda: any(c.sent and c.heard for c in lab.answers.living), 30)
+    await mind.endpoint.hang_up(leg)
+    await mind.heard.cleared(leg)
+    await quiet(lab.answers)
+    await in_room(lab)
 
 
 async def test_asterisk_as_near_side(lab: Lab, minds: Minds) -> None:
