@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from adapters.sip.call import Call
     from adapters.sip.pair import Pair, Voice
 
+_log = logging.getLogger(__name__)
+
 OUR_SESSION = 1
 _GLARE_SPREAD = 1.9
 _HALVES = frozenset({Step.PARKED, Step.ASKING})
@@ -25,7 +28,7 @@ class Arrangement:
     """Calls both sides for a pair and brings them together as the table prescribes."""
 
     __slots__ = (
-        "_far_address", "_may_fall_back", "_near_address", "_pair", "_ring_s", "_stored", "_to_far", "_to_near",
+        "_far_address", "_is_storing", "_near_address", "_pair", "_ring_s", "_to_far", "_to_near", "_to_store",
         "far_rang", "from_far", "from_near", "offer",
     )  # fmt: skip
 
@@ -36,8 +39,8 @@ class Arrangement:
         self._to_near = to_near
         self._to_far = to_far
         self._ring_s = ring_s
-        self._stored = 0
-        self._may_fall_back = True
+        self._to_store: tuple[Step, bool] | None = None
+        self._is_storing = False
         self.offer = b""
         """The near side's first SDP."""
         self.from_near = b""
@@ -186,22 +189,34 @@ class Arrangement:
     # -- the memory -------------------------------------------------------------------
 
     async def store(self, at: Step, ringing: bool) -> None:
-        """Let what stands be remembered; the step that waits for it goes on then (`ringing`: none does)."""
+        """Let what stands be remembered; the step that waits for it goes on then (`ringing`: none does).
+
+        One after the other: what is stored last is what was so last.
+        """
+        self._to_store = (at, ringing)
+        if self._is_storing:
+            return
+        self._is_storing = True
+        while self._to_store is not None:
+            (at, ringing), self._to_store = self._to_store, None
+            await self._store(at, ringing)
+        self._is_storing = False
+
+    async def _store(self, at: Step, ringing: bool) -> None:
         pair = self._pair
         if pair.arrangement is not self or pair.near is None or at is not pair.step:
             return
-        memory = self._memory(at)
-        if ringing:
-            await pair.listener.remember(pair, memory)  # not stored: the far side rings out
-            return
-        pair.set_alarm(None)
-        self._stored = number = self._stored + 1
+        if not ringing:
+            pair.set_alarm(None)
         try:
-            await pair.listener.remember(pair, memory)
-        except Exception as error:  # what is not stored may not come about: a restart could never end it
-            pair.end(Verdict(Party.OURS, 500, f"not stored: {type(error).__name__}"))
+            await pair.listener.remember(pair, self._memory(at))
+        except Exception as error:
+            if ringing:  # a later process could not CANCEL it: it rings out then
+                _log.warning("sip.ringing_not_stored: %s", type(error).__name__)
+            else:  # what is not stored may not come about: a restart could never end it
+                pair.end(Verdict(Party.OURS, 500, f"not stored: {type(error).__name__}"))
             return
-        if pair.arrangement is self and number == self._stored:
+        if not ringing and pair.arrangement is self and self._to_store is None:
             pair.take(Came.STORED)
 
     def _memory(self, at: Step) -> dict[str, Any]:

@@ -80,5 +80,8 @@ class CallListener:
     def moved(self, call: Call) -> None:
         """A session refresh or other media came about: what a later process must know may have changed."""
 
+    def reanswered(self, call: Call, sdp: bytes) -> None:
+        """The peer answered our session refresh with this SDP, perhaps another one than before."""
+
     def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
         """The call is over; told once, and not when `refused` was."""

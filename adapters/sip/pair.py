@@ -8,6 +8,7 @@ SDP is relayed byte for byte; only a dialog that has seen an origin line of ours
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,8 @@ from adapters.sip.third_party import Came, Do, Party, Step, Verdict, step
 from adapters.sip.wheel import Alarm
 from adapters.sip.wish import Wish
 from adapters.values import Address
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["Pair", "PairListener", "PairState", "Patience", "Voice"]
 
@@ -99,6 +102,7 @@ class Pair(CallListener):
     __slots__ = (
         "_alarm",
         "_asking",
+        "_is_storing",
         "_known",
         "_misses",
         "_pulse",
@@ -142,6 +146,7 @@ class Pair(CallListener):
         self._alarm: Alarm | None = None
         self._misses = (0, 0)
         self._asking = False
+        self._is_storing = False
         self._pulse: Pulse | None = None
         self.place = 0
         self._known = 0
@@ -303,8 +308,16 @@ class Pair(CallListener):
         return bool(may)
 
     def moved(self, call: Call) -> None:
-        if self.state is PairState.UP and self._facts() != self._known:
+        if self.state is PairState.UP and not self._is_storing and self._facts() != self._known:
+            self._is_storing = True
             self._start(self._store_again())
+
+    def reanswered(self, call: Call, sdp: bytes) -> None:
+        other = self.other(call)
+        if self.state is not PairState.UP or other is None or not other.said:
+            return
+        if not sdps.same_media(self._trimmed(sdp), other.said):  # it moved its media with a mere refresh
+            other.reinvite(self.fitted(sdp, other), lambda response: other.ack() if other.owes_ack else None)
 
     def party(self, call: Call) -> Party:
         return Party.NEAR if call is self.near else Party.FAR
@@ -469,11 +482,14 @@ class Pair(CallListener):
     async def _store_again(self) -> None:
         """Best done, but a pair that is up does not end for it."""
         near, far = self.near, self.far
-        if self.state is PairState.UP and near is not None and far is not None:
-            known = self._facts()
-            acked: dict[str, Any] = {"whole": True, "near_ack": "", "far_ack": "", "is_acked": True}
-            await self.listener.remember(self, {**self.memory(), "far": far.memory(), "ringing": None, **acked})
-            self._known = known
+        acked: dict[str, Any] = {"whole": True, "near_ack": "", "far_ack": "", "is_acked": True}
+        while self.state is PairState.UP and near is not None and far is not None and self._facts() != self._known:
+            self._known = self._facts()
+            try:
+                await self.listener.remember(self, {**self.memory(), "far": far.memory(), "ringing": None, **acked})
+            except Exception as error:
+                _log.warning("sip.change_not_stored: %s", type(error).__name__)
+        self._is_storing = False
 
     def adopt(self, memory: Mapping[str, Any], credentials: tuple[str, str] | None = None) -> bool:
         """Take up the pair of an earlier process; `ask` then tells whether it lives.

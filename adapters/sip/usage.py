@@ -414,6 +414,8 @@ class Usage:
             done(response)
             if response is not None and response.status < 300:
                 self.listener.moved(self.call)
+                if response.sdp:
+                    self.listener.reanswered(self.call, response.sdp)
 
         if self.updates or not self._said:
             self.update(b"", finished)

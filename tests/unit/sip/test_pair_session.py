@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from adapters.causes import ClearCause
+from adapters.endpoints.sip.profile import Profile
 from adapters.events import LegConnected
 from adapters.sip.call import Call
 from adapters.sip.message import Request, Response
-from adapters.sip.pair import Pair
+from adapters.sip.pair import Pair, Patience
 from adapters.sip.session_timer import Policy
+from adapters.sip.third_party import Came, Step
 from tests.unit.sip.stage import FAR_SDP, LEG, NEAR_SDP, Mind, Stage, answers, stage, until
 
 SHORT = Policy(expires_s=2, min_se_s=1)
@@ -199,3 +201,71 @@ async def test_who_may_not_act_neither_refreshes_nor_ends(s: Stage) -> None:
     await asked.wait()
     await until(lambda: not len(mind.agent))
     assert not {"UPDATE", "BYE"} & set(near.methods[1:]) and mind.told == ["LegRinging", "LegConnected"]
+
+
+async def test_a_side_that_moves_its_media_with_a_refresh_is_passed_on(s: Stage) -> None:
+    mind = await up(s)
+    moved = NEAR_SDP.replace(b"13928", b"14000")
+    s.near.on_offer = lambda offer: offer.answer(moved)
+    s.far.on_offer = lambda offer: offer.answer(FAR_SDP)
+    near = pair_of(mind).near
+    assert near is not None
+    near.peer_allows = "INVITE"
+    near.refresh(lambda response: None)
+    await until(lambda: len(s.far.acks) == 2)
+    assert s.near.offers == [FAR_SDP] and s.far.offers == [moved]
+    assert not s.far.call.busy
+
+
+async def test_a_side_that_answers_a_refresh_as_before_is_not(s: Stage) -> None:
+    mind = await up(s)
+    s.near.on_offer = lambda offer: offer.answer(NEAR_SDP)
+    near = pair_of(mind).near
+    assert near is not None
+    near.peer_allows = "INVITE"
+    told = asyncio.Event()
+    near.refresh(lambda response: told.set())
+    await told.wait()
+    await until(lambda: len(s.near.acks) == 2)
+    assert s.far.offers == []
+
+
+async def test_what_is_stored_last_is_what_was_so_last() -> None:
+    """The far side answers while it is being stored that it rings."""
+    async with stage(far=lambda call: call.ring()) as s:
+        s.near.on_offer = lambda offer: offer.answer(NEAR_SDP)
+        mind = await s.mind(profile=Profile(patience=Patience(ack_s=0.05)))
+        writing, go_on = asyncio.Event(), asyncio.Event()
+        writes = 0
+
+        async def gate() -> None:
+            nonlocal writes
+            writes += 1
+            if writes == 2:  # the first is the near half
+                writing.set()
+                await go_on.wait()
+
+        mind.gate = gate
+        await mind.dial(s.far, ring_s=30.0)
+        await until(lambda: s.far.calls and s.near.up)
+        if not writing.is_set():  # it rang before the near half was stored: it rings once more
+            pair_of(mind).take(Came.FAR_RINGS)
+        await writing.wait()
+        s.far.call.answer(FAR_SDP)
+        await until(lambda: pair_of(mind).step is Step.UNPARKING)
+        go_on.set()
+        await mind.heard.event(LegConnected, LEG)
+        assert writes == 4 and mind.memories[LEG]["whole"] is True
+
+
+async def test_a_change_that_cannot_be_stored_ends_nothing(s: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    mind = await up(s)
+
+    async def gate() -> None:
+        raise OSError("disk full")
+
+    mind.gate = gate
+    s.far.call.dialog.local = s.far.call.dialog.local.replace("room@", "elsewhere@")
+    s.far.call.update(b"", lambda response: None)
+    await until(lambda: "change_not_stored" in caplog.text)
+    assert mind.told == ["LegRinging", "LegConnected"] and not pair_of(mind)._is_storing
