@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.virtual.behavior import MAX_TEXT, Act, Attempt, Behavior, BehaviorError
+from adapters.virtual.behavior import MAX_TEXT, Act, Attempt, Behavior, BehaviorError, Refers
 from adapters.virtual.inventory import behaviors, columns, demo_behaviors, papers
 
 ANSWER = Attempt(answers=True)
@@ -65,6 +65,10 @@ def test_a_script_becomes_attempts(script: str, attempts: list[Attempt]) -> None
         ("answer now", "'now'"),
         ("answer; drop", "'nothing'"),
         ("answer; die 3 for ever", "'ever'"),
+        ("refer", "empty behavior"),
+        ("refer sometimes; answer", "'sometimes'"),
+        ("answer; refer", "another step"),
+        ("refer; refer; answer", "another step"),
         (";".join(["busy x200"] * 2), "more than 200"),
         ("x" * (MAX_TEXT + 1), "characters"),
     ],
@@ -94,6 +98,20 @@ def test_the_last_attempt_repeats() -> None:
     assert behavior.settles_in
     assert not Behavior.parse("answer; drop 5").settles_in
     assert not Behavior.parse("never answers").settles_in
+
+
+@pytest.mark.parametrize(
+    ("script", "refers"),
+    [
+        ("answer", Refers.NOT),
+        ("refer; busy; answer", Refers.TAKES),
+        ("Refer  inside; answer", Refers.INSIDE),
+        ("refer untold; answer", Refers.UNTOLD),
+        ("refer mute; answer", Refers.MUTE),
+    ],
+)
+def test_whether_it_can_be_told_to_call_stands_at_the_beginning(script: str, refers: Refers) -> None:
+    assert Behavior.parse(script).refers is refers
 
 
 def test_acts_fall_due_at_given_instants() -> None:
