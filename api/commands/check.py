@@ -12,6 +12,7 @@ from rich.text import Text
 from api.checking import checking
 from api.commands.ground import BadInput, database_of, print_json, refuse, run, settings_or_refuse
 from api.lines import cells, reason_words, verdict_words, why
+from api.logs import start_logging
 from api.schemas.checks import MOST_SITES, NUMBER, check_out
 from api.settings import Settings
 from api.words import say
@@ -31,7 +32,7 @@ def check(
     sites: Annotated[list[str] | None, typer.Argument(metavar="SITE...", help="codes of the sites to call")] = None,
     bridge: Annotated[str, typer.Option(help="call a test number on this bridge")] = "",
     number: Annotated[str, typer.Option(help="the number there, such as 600 for an echo")] = "",
-    seconds: Annotated[float, typer.Option(min=1, max=60, help="how long the tone is sent")] = 0,
+    seconds: Annotated[float | None, typer.Option(min=1, max=60, help="how long the tone is sent")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object instead of a table")] = False,
 ) -> None:
     """Check lines by test calls with sound: loss, jitter, round trip, and a verdict good, fair or bad.
@@ -41,14 +42,16 @@ def check(
     """
     settings = settings_or_refuse()
     codes = list(dict.fromkeys(sites or []))
-    if not codes and not bridge:
-        refuse("no SITE given; expected the code of a site, or --bridge NAME --number 600")
     if bool(bridge) != bool(number):
         refuse("--bridge and --number belong together, such as --bridge main --number 600")
+    if not codes and not bridge:
+        refuse("no SITE given; expected the code of a site, or --bridge NAME --number 600")
     if number and not re.fullmatch(NUMBER, number):
         refuse(f"--number {number!r} is no number; expected digits or letters, such as 600")
     if len(codes) > MOST_SITES:
         refuse(f"{len(codes)} sites; at most {MOST_SITES} at once")
+    quiet = settings.log_level == "info"  # the table says it all
+    start_logging(settings.model_copy(update={"log_level": "warning"}) if quiet else settings)
     rows = run(_check(settings, codes, (bridge, number) if bridge else None, seconds or settings.check_s))
     language = settings.language
     if as_json:
