@@ -71,6 +71,7 @@ class Instance:
     logins: Sequence[Login]
     pin: str = field(default="", repr=False)
     codecs: Sequence[str] = ()
+    echo: str = ""  # a number that sends back what it hears
     h323_peers: Mapping[str, str] = field(default_factory=dict)  # peer name -> address
     sip_port: int = 5060
     pjsip: str = field(default="", repr=False)  # more of pjsip.conf
@@ -255,6 +256,13 @@ def _extensions(instance: Instance) -> str:
         " same => n,ConfBridge(${EXTEN},main,guest)",
         " same => n,Hangup()",
     ]
+    if instance.echo:
+        lines += [
+            "; a test number",
+            f"exten => {instance.echo},1,Answer()",
+            " same => n,Echo()",
+            " same => n,Hangup()",
+        ]
     if instance.pin:
         lines += [
             "; conferences that ask for the PIN",
