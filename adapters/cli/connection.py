@@ -301,15 +301,16 @@ class Connection:
 
     # ---- what comes
 
-    def received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> bool:
         if self.ended.done():
-            return
+            return False
         if self._tape is not None:
             self._tape.received(data)
         try:
-            self._dialogue.feed(data)
+            return self._dialogue.feed(data)
         except LineTooLong as error:
             self._end(str(error))
+            return False
 
     def lost(self, reason: str) -> None:
         """The wire is gone."""

@@ -53,18 +53,19 @@ class Dialogue(SpawnBase):  # type: ignore[misc]
         patterns = [re.compile(rb"\A(?:" + p.pattern.pattern + rb")", p.pattern.flags) for p in prompts]
         self._expecter = Expecter(self, searcher_re([*patterns, _LINE]), searchwindowsize=None)
 
-    def feed(self, data: bytes) -> None:
-        """Take what came. Raises LineTooLong."""
+    def feed(self, data: bytes) -> bool:
+        """Take what came; True when it ends in the middle of a line. Raises LineTooLong."""
         if b"\n" not in data and data[-1] not in self._ends:
             self._held += data
             if len(self._held) + self._unfinished > self._longest:
                 raise LineTooLong(f"more than {self._longest} bytes without a line end")
-            return
+            return True
         if self._held:
             data = bytes(self._held) + data
             self._held.clear()
         for start in range(0, len(data), _BITE):
             self._search(data[start : start + _BITE])
+        return self._unfinished > 0
 
     def _search(self, data: bytes) -> None:
         index = self._expecter.new_data(data)

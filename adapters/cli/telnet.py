@@ -12,6 +12,7 @@ from typing import Any
 from adapters.cli.wire import Receiver, Target
 
 _IAC = 0xFF
+_GATHER_S = 0.005
 _MOST_COMMANDS = 10_000
 """Bytes of negotiation in one session; a device that sends more is playing ping-pong with us."""
 
@@ -51,8 +52,16 @@ class TelnetWire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._engine is not None or _IAC in data:
             data = self._negotiate(data)
-        if data and self._receiver is not None:
-            self._receiver.received(data)
+        if data and self._receiver is not None and self._receiver.received(data):
+            # A device that drips wakes us once a moment, not once a byte.
+            assert self._transport is not None
+            if not self._transport.is_closing():
+                self._transport.pause_reading()
+                asyncio.get_running_loop().call_later(_GATHER_S, self._go_on)
+
+    def _go_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._gone.done():

@@ -11,7 +11,9 @@ from adapters.hostkeys import HostKeys
 class Receiver(Protocol):
     """Is told what comes. Called in the event loop."""
 
-    def received(self, data: bytes) -> None: ...
+    def received(self, data: bytes) -> bool:
+        """Bytes. True when they end in the middle of a line: the next ones may be gathered a moment."""
+        ...
 
     def lost(self, reason: str) -> None:
         """The other side is gone. Told once, last; not told after `Wire.close`."""

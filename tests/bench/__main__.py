@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 
-from tests.bench import alarm, dialing, idle, linecheck, loss, memory, pair, parser, restart, sippy
+from tests.bench import alarm, console, dialing, idle, linecheck, loss, memory, pair, parser, restart, sippy
 from tests.bench.figure import Figure, WorkWrong
 from tests.bench.place import say
 
@@ -28,6 +28,7 @@ BENCHES: dict[str, Callable[[bool], Iterator[Figure]]] = {
     "loss": loss.measure,
     "parser": parser.measure,
     "linecheck": linecheck.measure,
+    "console": console.measure,
 }
 
 

@@ -114,6 +114,8 @@ async def test_it_is_played_again(path: Path, piece: int) -> None:
             elif entry.kind == ">":
                 await replay.hear(entry.data)
             elif entry.kind == "!":
+                if verbs and entry.verb[0] != "open":
+                    await asyncio.wait(verbs[:1])  # what is asked before the log-in is over is refused
                 verbs.append(asyncio.ensure_future(call(endpoint, *entry.verb)))
             else:
                 events.append(entry.words)

@@ -11,9 +11,10 @@ class Ears:
         self.more = asyncio.Event()
         self.reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    def received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> bool:
         self.data += data
         self.more.set()
+        return False
 
     def lost(self, reason: str) -> None:
         self.reason.set_result(reason)
