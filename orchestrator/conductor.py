@@ -47,6 +47,7 @@ from orchestrator.store.runs import (
     mark_of_installation,
     open_commands,
     open_shards,
+    shards_with_orders,
     takes_part,
 )
 from orchestrator.tracks import rungs_of, tracks_of
@@ -100,6 +101,7 @@ class Conductor:
         self.leases.on_lost = lambda lease: self._lose(lease)
         self._side(self.leases.keep_renewing(), "renew")
         self._side(self._hear_orders(), "orders")
+        self._side(self._find_orders(), "others-orders")
         self._side(self._scan(), "scan")
         if bells:
             self.starter.alarm.start()
@@ -376,9 +378,27 @@ class Conductor:
 
     async def _hear_orders(self) -> None:
         async for shard_id in self._bus.subscribe():
-            runner = self.runners.get(int(shard_id.removeprefix("run-")))
-            if runner is not None:
-                runner.look_at_orders()
+            self._hint(shard_id)
+
+    async def _find_orders(self) -> None:
+        """Hint at orders that other processes took: one look at the rows for all runs of this one."""
+        while True:
+            await asyncio.sleep(self._terms.orders_s)
+            if not self.runners:
+                continue
+            try:
+                async with self._database.read() as session:
+                    shards = await shards_with_orders(session)
+            except Exception as error:
+                log.warning("orders-not-seen", error=type(error).__name__)
+                continue
+            for shard_id in shards:
+                self._hint(shard_id)
+
+    def _hint(self, shard_id: str) -> None:
+        runner = self.runners.get(int(shard_id.removeprefix("run-")))
+        if runner is not None:
+            runner.look_at_orders()
 
 
 def _driven(participants: list[Participant]) -> set[str]:

@@ -1,7 +1,6 @@
 """One run: observe, reconcile, act, write down; again and again until it is over."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -40,7 +39,7 @@ class RunTerms:
     admission_s: float = 60.0
     sweep_s: float = 5.0
     roster_s: float = 30.0  # how often the roster is read anew, besides its events
-    orders_s: float = 1.0  # how often command rows of other processes are looked for
+    orders_s: float = 1.0  # how often a process looks for command rows of others; a run passes as often at least
     breath_s: float = 0.01  # events of so long go into one pass
 
 
@@ -87,7 +86,6 @@ class Runner:
         self._inbox: deque[News] = deque()
         self._bell = asyncio.Event()
         self._hint = True  # look at the command rows at once: an earlier owner may have left some
-        self._orders_at = 0.0
         self._actions = Actions(
             props.run, props.bridge, props.rooms, props.endpoints, props.desk, props.lease,
             props.terms.ring_s, self.put,
@@ -203,13 +201,13 @@ class Runner:
     # --- orders --------------------------------------------------------------------------
 
     async def _take_orders(self, now: datetime) -> None:
-        if not self._hint and time.monotonic() < self._orders_at:
+        if not self._hint:
             return
         self._hint = False
-        self._orders_at = time.monotonic() + self.terms.orders_s
         try:
             commands = await self._p.orders()
         except Exception as error:  # rows are read again at the next pass
+            self._hint = True
             log.warning("orders-wait", run=self.run.id, error=type(error).__name__)
             return
         for command in commands:

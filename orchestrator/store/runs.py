@@ -280,6 +280,13 @@ async def open_commands(session: AsyncSession, shard_id: str) -> list[ShardComma
     return list(rows)
 
 
+async def shards_with_orders(session: AsyncSession) -> list[str]:
+    """The shards under way that have orders which are not done."""
+    query = select(ShardCommand.shard_id).join(Shard, col(Shard.id) == col(ShardCommand.shard_id))
+    rows = await session.exec(query.where(col(ShardCommand.done_at).is_(None), Shard.state != "done").distinct())
+    return list(rows)
+
+
 async def insert_legs(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add legs in one statement; all rows have the same keys."""
     if rows:

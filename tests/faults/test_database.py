@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from adapters.virtual.province import Province
 from orchestrator.lease import LeaseLost
 from orchestrator.rules.reconcile import Why
 from orchestrator.store.database import Database
+from orchestrator.store.runs import ShardCommand, add_command, shards_with_orders
 from tests.faults.conftest import Opening, Theater, site
 from tests.support import postgres
 from tests.support.database import PostgresDatabases
@@ -79,6 +81,26 @@ async def test_an_order_taken_while_the_database_is_locked_is_carried_out_once(t
             await play.bell.wait(play.run_id, 0.2)
     assert (runner.run.ends_at - ends_at).total_seconds() == 300
     assert len(await play.events("run-extended")) == 1
+
+
+async def test_an_order_that_another_process_took_is_found_among_the_rows(theater: Opening) -> None:
+    play, conductor = await theater(2, ladder="third-party")
+    await play.begin(conductor)
+    await play.until_all_in()
+    runner = conductor.runners[play.run_id]
+    ends_at = runner.run.ends_at
+    shard, now = f"run-{play.run_id}", datetime.now(UTC)
+    async with play.database.write() as session:
+        await add_command(session, ShardCommand(shard_id=shard, verb="extend", args={"minutes": 5}, created_at=now))
+    async with asyncio.timeout(40):
+        while not await play.events("command-done"):
+            await play.bell.wait(play.run_id, 0.2)
+    assert (runner.run.ends_at - ends_at).total_seconds() == 300
+    await play.end(conductor)
+    async with play.database.write() as session:  # an order of a run that is over is nobody's
+        await add_command(session, ShardCommand(shard_id=shard, verb="extend", args={"minutes": 5}, created_at=now))
+    async with play.database.read() as session:
+        assert await shards_with_orders(session) == []
 
 
 async def test_what_no_database_can_hold_does_not_stop_a_run(theater: Opening) -> None:
