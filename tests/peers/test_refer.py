@@ -150,6 +150,7 @@ async def calls_of(endpoint: Endpoint, number: int) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.rfc("3515", "2.4.1", "2.4.4")
 async def test_it_refuses_outside_takes_it_inside_and_only_its_own_call_stays(lab: Lab, roster: Roster) -> None:
     leg = LEG.format(1)
     mind = Mind(lab.answers.address)

@@ -28,6 +28,9 @@ async def hurried(tmp_path: Path) -> AsyncIterator[Stage]:
     assert len(made.agent) == 0
 
 
+@pytest.mark.rfc("3725", "7")
+@pytest.mark.rfc("3311", "5.1")
+@pytest.mark.rfc("3261", "14.2")
 @pytest.mark.parametrize(
     ("wish", "other"), [("uas-reinvites", "uas-takes-a-reinvite"), ("uas-updates", "uas-takes-an-update"),
                         ("uas-updates", "uas-takes-a-reinvite")]
@@ -45,6 +48,8 @@ async def test_the_near_side_wants_other_media(scene: Stage, wish: str, other: s
     await content(near, far)
 
 
+@pytest.mark.rfc("3261", "14.1")
+@pytest.mark.rfc("3725", "4.3")
 async def test_flow_three_meets_a_glare(scene: Stage) -> None:
     near, far = await scene.plays("uas-glare-491"), await scene.plays("uas-is-hung-up", "far")
     leg = await scene.dial(near, far, flow="III")
@@ -53,6 +58,7 @@ async def test_flow_three_meets_a_glare(scene: Stage) -> None:
     await content(near, far)
 
 
+@pytest.mark.rfc("3725", "4.4")
 async def test_an_invite_without_sdp_is_refused_and_the_pair_comes_about(scene: Stage) -> None:
     near = await scene.plays("uas-refuses-late-offer", calls=2)
     far = await scene.plays("uas-is-hung-up", "far")
@@ -74,6 +80,7 @@ async def test_one_media_twice_on_one_port_is_offered_as_it_is_and_then_once(sce
     assert said.successful == 2
 
 
+@pytest.mark.rfc("4028", "7.4")
 @pytest.mark.parametrize("role", ["near", "far"])
 async def test_a_session_is_refreshed_by_us(hurried: Stage, role: str) -> None:
     other = "far" if role == "near" else "near"
@@ -87,6 +94,7 @@ async def test_a_session_is_refreshed_by_us(hurried: Stage, role: str) -> None:
     await content(*sides.values())
 
 
+@pytest.mark.rfc("4028", "9", "10")
 async def test_a_session_that_the_peer_refreshes_ends_when_it_stops(hurried: Stage) -> None:
     near = await hurried.plays("uas-refreshes-session", keys={"seconds": SECONDS})
     far = await hurried.plays("uas-is-hung-up", "far")
@@ -97,6 +105,7 @@ async def test_a_session_that_the_peer_refreshes_ends_when_it_stops(hurried: Sta
     await content(near, far)
 
 
+@pytest.mark.rfc("4028", "7.3")
 async def test_a_longer_interval_is_asked_for_when_it_is_wanted(scene: Stage) -> None:
     near, far = await scene.plays("uas-requires-422-min-se"), await scene.plays("uas-is-hung-up", "far")
     leg = await scene.dial(near, far)

@@ -6,6 +6,8 @@ The bench does the same 300 times against one SIPp (`python -m tests.bench --onl
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from adapters.causes import ClearCause
 from adapters.sip.transaction import Timing
 from tests.peers.sipp.stage import content, stage
@@ -15,6 +17,7 @@ TIMING = Timing(t1=0.1, t2=0.8, t4=1.0)
 """64*T1 is 6.4 s: what is left after that long is left for good."""
 
 
+@pytest.mark.rfc("3261", "17.1.1.2", "17.1.2.2", "13.2.2.4")
 async def test_60_pairs_come_up_at_5_percent_loss_and_none_is_left_half_dead(tmp_path: Path) -> None:
     async with stage(tmp_path, timing=TIMING) as scene:
         near = await scene.plays("uas-lingers-after-bye", calls=PAIRS, options=LOST)

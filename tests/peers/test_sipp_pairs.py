@@ -20,6 +20,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Stage]:
     assert len(made.agent) == 0
 
 
+@pytest.mark.rfc("3725", "4.1")
 async def test_a_pair_is_offered_answered_and_ended(scene: Stage) -> None:
     near, far = await scene.plays("uas-offers"), await scene.plays("uas-answers", "far")
     leg = await scene.dial(near, far)
@@ -30,6 +31,7 @@ async def test_a_pair_is_offered_answered_and_ended(scene: Stage) -> None:
     await content(near, far)
 
 
+@pytest.mark.rfc("3261", "15.1.2")
 @pytest.mark.parametrize(("role", "cause"), [("near", ClearCause.FAR_END), ("far", ClearCause.BRIDGE_ENDED)])
 async def test_a_side_hangs_up_after_3_s(scene: Stage, role: str, cause: ClearCause) -> None:
     other = "far" if role == "near" else "near"
@@ -40,6 +42,7 @@ async def test_a_side_hangs_up_after_3_s(scene: Stage, role: str, cause: ClearCa
     await content(*sides.values())
 
 
+@pytest.mark.rfc("3261", "13.2.2.4")
 @pytest.mark.parametrize("role", ["near", "far"])
 async def test_a_200_and_an_ack_that_are_lost_come_again(scene: Stage, role: str) -> None:
     other = "far" if role == "near" else "near"
@@ -51,6 +54,7 @@ async def test_a_200_and_an_ack_that_are_lost_come_again(scene: Stage, role: str
     await content(*sides.values())
 
 
+@pytest.mark.rfc("3261", "22.2")
 async def test_a_password_by_md5(scene: Stage) -> None:
     near, far = await scene.plays("uas-asks-digest-401-md5"), await scene.plays("uas-answers", "far")
     leg = await scene.dial(near, far, login=LOGIN)
@@ -66,6 +70,9 @@ async def test_a_wrong_password_is_told(scene: Stage) -> None:
     assert (cleared.cause, cleared.side) == (ClearCause.NOT_ALLOWED, Side.FAR_END)
 
 
+@pytest.mark.rfc("3261", "22.3")
+@pytest.mark.rfc("8760", "2.4")
+@pytest.mark.rfc("7616", "3.4.1")
 async def test_a_password_by_sha256_to_a_proxy(scene: Stage) -> None:
     near, far = await scene.plays("uas-asks-digest-407-sha256"), await scene.plays("uas-answers", "far")
     leg = await scene.dial(near, far, login=LOGIN)
@@ -90,6 +97,7 @@ async def test_a_password_by_sha256_to_a_proxy(scene: Stage) -> None:
         assert fields["response"] == hashlib.sha256(":".join((one, *rest)).encode()).hexdigest()
 
 
+@pytest.mark.rfc("3261", "13.2.2.4")
 async def test_a_second_phone_answers(scene: Stage) -> None:
     near, far = await scene.plays("uas-offers"), await scene.plays("uas-forks", "far")
     leg = await scene.dial(near, far)
@@ -99,6 +107,7 @@ async def test_a_second_phone_answers(scene: Stage) -> None:
     await content(near, far)
 
 
+@pytest.mark.rfc("3261", "12.1.2", "12.2.1.1")
 @pytest.mark.parametrize("role", ["near", "far"])
 async def test_behind_two_proxies(scene: Stage, role: str) -> None:
     other = "far" if role == "near" else "near"
@@ -109,6 +118,7 @@ async def test_behind_two_proxies(scene: Stage, role: str) -> None:
     await content(*sides.values())
 
 
+@pytest.mark.rfc("3261", "12.2.1.1", "12.2.2")
 async def test_a_target_that_moves(scene: Stage) -> None:
     near, far = await scene.plays("uas-moves-its-contact"), await scene.plays("uas-takes-a-reinvite", "far")
     leg = await scene.dial(near, far)

@@ -33,6 +33,7 @@ async def test_the_near_side_refuses(scene: Stage, scenario: str) -> None:
     await content(near)
 
 
+@pytest.mark.rfc("3725", "6")
 @pytest.mark.parametrize("scenario", REFUSALS)
 async def test_the_far_side_refuses_and_the_near_side_is_hung_up(scene: Stage, scenario: str) -> None:
     near, far = await scene.plays("uas-is-hung-up"), await scene.plays(scenario, "far")
@@ -43,6 +44,7 @@ async def test_the_far_side_refuses_and_the_near_side_is_hung_up(scene: Stage, s
     await content(near, far)
 
 
+@pytest.mark.rfc("3261", "9.1")
 async def test_the_near_side_rings_forever(scene: Stage) -> None:
     near = await scene.plays("uas-rings-forever")
     leg = await scene.dial(near, NOWHERE, ring_s=1.0)

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.peers.sipp.stage import content, stage
 from tests.unit.sip.roll import DOMAIN, MemoryRoll, enrol
 
 FLOOD = 3000
 
 
+@pytest.mark.rfc("3261", "8.2.7", "26.1.5")
 async def test_a_flood_of_strangers_is_answered_and_leaves_nothing(tmp_path: Path) -> None:
     async with stage(tmp_path) as scene:
         near, far = await scene.plays("uas-is-hung-up"), await scene.plays("uas-is-hung-up", "far")
@@ -20,6 +23,7 @@ async def test_a_flood_of_strangers_is_answered_and_leaves_nothing(tmp_path: Pat
         await content(near, far)
 
 
+@pytest.mark.rfc("3261", "10.2.1", "10.2.2")
 async def test_a_device_guesses_then_knows_its_password_and_leaves(tmp_path: Path) -> None:
     roll = MemoryRoll(codec="s3cret")
     async with stage(tmp_path) as scene:

@@ -81,6 +81,7 @@ async def dialed(scene: Stage, near: Phone, far: Phone, **settings: str) -> Leg:
     return leg
 
 
+@pytest.mark.rfc("3725", "4.1")
 async def test_each_gets_the_description_of_the_other(scene: Stage, phones: tuple[Phone, Phone]) -> None:
     near, far = phones
     leg = await dialed(scene, near, far)
@@ -93,6 +94,8 @@ async def test_each_gets_the_description_of_the_other(scene: Stage, phones: tupl
         await phone.tells("Over")
 
 
+@pytest.mark.rfc("3261", "15.1.2")
+@pytest.mark.rfc("3725", "4.3")
 @pytest.mark.parametrize(("side", "cause"), [(0, ClearCause.FAR_END), (1, ClearCause.BRIDGE_ENDED)])
 @pytest.mark.parametrize("flow", ["I", "III"])
 async def test_each_side_hangs_up(
@@ -114,6 +117,8 @@ async def test_the_far_phone_is_not_there(scene: Stage, phones: tuple[Phone, Pho
     await near.tells("Over")
 
 
+@pytest.mark.rfc("8760", "2.4")
+@pytest.mark.rfc("3261", "10.3")
 async def test_it_registers_by_the_strongest_digest(scene: Stage, phones: tuple[Phone, Phone]) -> None:
     roll, phone = MemoryRoll(qt05="s3cret"), phones[0]
     enrol(scene.agent, roll)

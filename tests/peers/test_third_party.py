@@ -150,6 +150,7 @@ async def in_room(lab: Lab, *callers: str, room: str = ROOM) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.rfc("3725", "4.1", "4.3")
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("far", ["asterisk", "baresip"])
 async def test_media_flow_and_both_sides_hear_of_the_end(lab: Lab, minds: Minds, flow: str, far: str) -> None:
@@ -208,6 +209,7 @@ async def test_asterisk_as_near_side(lab: Lab, minds: Minds) -> None:
     await in_room(lab)
 
 
+@pytest.mark.rfc("2976", "2")
 async def test_a_pin_is_given_by_info(lab: Lab, minds: Minds) -> None:
     leg = LEG.format(21)
     mind = await minds.start(lab.answers.address)

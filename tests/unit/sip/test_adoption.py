@@ -50,6 +50,7 @@ async def test_it_is_ended_from_another_port_as_well() -> None:
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3261", "15.1.2")
 @pytest.mark.parametrize(("who", "cause"), [("near", ClearCause.FAR_END), ("far", ClearCause.BRIDGE_ENDED)])
 async def test_a_later_bye_of_either_side_is_noticed(who: str, cause: ClearCause) -> None:
     async with stage() as s:
@@ -62,6 +63,7 @@ async def test_a_later_bye_of_either_side_is_noticed(who: str, cause: ClearCause
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3261", "13.2.2.4")
 async def test_acks_that_never_went_out_go_out_with_the_remembered_answer() -> None:
     async with stage() as s:
         first = await s.mind()

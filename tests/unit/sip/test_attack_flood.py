@@ -45,6 +45,7 @@ async def flood(wire: Wire, to: tuple[str, int], method: str = "INVITE") -> None
             await read_all(wire, to)
 
 
+@pytest.mark.rfc("3261", "8.2.7", "26.1.5")
 @pytest.mark.parametrize(
     "method", ["INVITE", "OPTIONS", "REGISTER", "SUBSCRIBE", "MESSAGE", "NOTIFY", "BYE", "NONSENSE"]
 )
@@ -60,6 +61,7 @@ async def test_who_takes_no_calls_remembers_nothing_of_a_flood(
     assert (agent.transactions, len(agent)) == (0, 0)
 
 
+@pytest.mark.rfc("3261", "26.1.5")
 async def test_who_takes_calls_remembers_a_bounded_number_of_them(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     bounds = HalfOpen(of_one=100, altogether=150)
     agent = await make_agent(on_invite=lambda call: call.ring(), half_open=bounds)
@@ -120,6 +122,7 @@ async def test_a_call_of_ours_comes_about_during_a_flood(make_agent: MakeAgent, 
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("3261", "26.1.5")
 async def test_a_flood_of_registers_asks_nobody_and_keeps_nothing(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, attacker, wire = await make_agent(), await make_wire("127.0.0.9"), await make_wire()
     roll = MemoryRoll(qt05="s3cret")

@@ -37,6 +37,7 @@ async def talking(agent: SipAgent, peer: Wire) -> tuple[Call, Ear, Request]:
     return call, ear, invite
 
 
+@pytest.mark.rfc("3261", "17.1.3", "26.1.2")
 @pytest.mark.parametrize("lie", ["branch", "call-id", "from-tag", "cseq", "method", "source", "other-call"])
 @pytest.mark.parametrize("status", [200, 486])
 async def test_a_response_that_is_not_the_requests_changes_nothing(
@@ -74,6 +75,7 @@ async def test_a_response_that_is_not_the_requests_changes_nothing(
     assert call.dialog.remote_tag == "peer-tag"
 
 
+@pytest.mark.rfc("3261", "12.2.2", "26.1.4")
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "UPDATE", "INFO", "OPTIONS", "NOTIFY", "REFER", "MESSAGE"])
 @pytest.mark.parametrize("lie", ["our-tag", "their-tag", "both"])
 async def test_a_request_inside_a_call_with_wrong_tags_is_refused(
@@ -101,6 +103,7 @@ async def test_a_request_inside_a_call_with_wrong_tags_is_refused(
     await peer.next(200, method="INFO")
 
 
+@pytest.mark.rfc("3261", "9.2", "26.1.4")
 async def test_a_cancel_from_elsewhere_gives_up_nobodys_call(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     ear = Ear()
 
@@ -145,6 +148,7 @@ async def test_an_ack_that_is_not_the_callers_confirms_nothing(
     await ear.next("confirmed")
 
 
+@pytest.mark.rfc("3261", "18.2.2", "26.1.5")
 @pytest.mark.parametrize("params", [";received=127.0.0.7", ";maddr=127.0.0.7", ";received=127.0.0.7;rport"])
 async def test_a_sender_cannot_have_us_answer_somebody_else(
     make_agent: MakeAgent, make_wire: MakeWire, params: str

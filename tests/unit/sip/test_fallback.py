@@ -51,6 +51,7 @@ async def ended(mind: Mind) -> None:
     assert (await mind.heard.cleared(LEG)).cleared.cause is ClearCause.LOCAL
 
 
+@pytest.mark.rfc("3725", "4.4")
 @pytest.mark.parametrize("flow", ["I", "III"])
 @pytest.mark.parametrize("status", sorted(WANTS_OFFER))
 async def test_a_near_side_that_wants_an_offer_gets_one_into_a_black_hole(status: int, flow: str) -> None:
@@ -133,6 +134,7 @@ async def test_who_refuses_both_is_told_once() -> None:
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3725", "4.3")
 @pytest.mark.parametrize("status", [488, 400, 500])
 async def test_a_far_side_that_refuses_a_late_offer_is_offered_what_the_near_side_said(status: int) -> None:
     def far(call: Call) -> None:

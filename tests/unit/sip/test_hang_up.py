@@ -28,6 +28,7 @@ async def hung_up(s: Stage, mind: Mind) -> None:
     assert mind.told.count("LegCleared") == 1 and mind.told[-1] == "LegCleared"
 
 
+@pytest.mark.rfc("3261", "9.1")
 async def test_before_any_response() -> None:
     async with stage() as s:
         s.near.agent.hears = lambda request: False
@@ -64,6 +65,7 @@ async def test_while_the_near_side_only_tries() -> None:
         assert s.near.endings == [Ending.CANCEL] and s.far.calls == []
 
 
+@pytest.mark.rfc("3261", "9.1")
 async def test_while_the_near_side_rings() -> None:
     async with stage(near=rings) as s:
         mind = await s.mind()
@@ -136,6 +138,7 @@ async def test_while_the_near_side_thinks_about_the_far_sides_offer() -> None:
         await s.forgotten(mind)
 
 
+@pytest.mark.rfc("3261", "14.1", "13.2.2.4")
 async def test_an_answer_to_a_reinvite_that_comes_after_the_bye_gets_its_ack(make_wire: MakeWire) -> None:
     async with stage() as s:
         wire = await make_wire()
@@ -153,6 +156,7 @@ async def test_an_answer_to_a_reinvite_that_comes_after_the_bye_gets_its_ack(mak
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3261", "15.1.1")
 async def test_when_it_is_up() -> None:
     async with stage() as s:
         mind = await s.mind()
@@ -171,6 +175,7 @@ async def test_a_leg_nobody_knows_is_over_already() -> None:
         assert mind.told == []
 
 
+@pytest.mark.rfc("3261", "9.1", "15")
 async def test_a_cancel_that_crosses_the_answer() -> None:
     """The near side answers, and our CANCEL reaches it afterwards: the call is taken and ended."""
     async with stage(near=rings) as s:

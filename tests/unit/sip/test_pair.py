@@ -17,6 +17,7 @@ from tests.unit.sip.stage import FAR_SDP, LEG, NEAR_SDP, answers, rings, stage, 
 UP = ["LegRinging", "LegConnected"]
 
 
+@pytest.mark.rfc("3725", "4.1")
 async def test_flow_one_relays_both_descriptions_byte_for_byte() -> None:
     async with stage() as s:
         mind = await s.mind()
@@ -38,6 +39,7 @@ async def test_flow_one_relays_both_descriptions_byte_for_byte() -> None:
         await s.forgotten(mind)
 
 
+@pytest.mark.rfc("3725", "4.3")
 async def test_flow_three_holds_the_near_side_while_the_far_side_is_asked() -> None:
     near_answer = NEAR_SDP.replace(b"13928", b"13940")
     async with stage() as s:
@@ -58,6 +60,7 @@ async def test_flow_three_holds_the_near_side_while_the_far_side_is_asked() -> N
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3725", "6")
 async def test_a_far_side_that_rings_long_gets_the_near_side_parked_and_back() -> None:
     profile = Profile(patience=Patience(ack_s=0.05))
     async with stage(far=rings) as s:
@@ -79,6 +82,7 @@ async def test_a_far_side_that_rings_long_gets_the_near_side_parked_and_back() -
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3725", "7")
 async def test_a_near_side_that_moved_its_media_while_parked_is_told_to_the_far_side() -> None:
     moved = NEAR_SDP.replace(b"13928", b"13950")
     async with stage(far=rings) as s:
@@ -131,6 +135,7 @@ async def test_a_pair_that_cannot_be_remembered_is_taken_down_and_says_why() -> 
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3725", "7")
 @pytest.mark.parametrize(
     ("who", "cause", "side"),
     [("near", ClearCause.FAR_END, Side.FAR_END), ("far", ClearCause.BRIDGE_ENDED, Side.BRIDGE)],
@@ -210,6 +215,7 @@ async def test_a_leg_that_is_dialed_twice_is_one_call() -> None:
         assert len(s.near.calls) == len(s.far.calls) == 1 and mind.told == UP
 
 
+@pytest.mark.rfc("3261", "18.1.1")
 async def test_large_offers_go_over_tcp_and_come_out_whole() -> None:
     large = NEAR_SDP + b"a=x-large:" + b"v" * 3000 + b"\r\n"
     async with stage(near=answers(large), far=answers(FAR_SDP + b"a=y:" + b"w" * 2000 + b"\n")) as s:
@@ -239,6 +245,7 @@ async def test_pairs_over_tcp_end_to_end() -> None:
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3264", "8.2")
 async def test_no_video_leaves_the_video_line_switched_off() -> None:
     async with stage() as s:
         mind = await s.mind()

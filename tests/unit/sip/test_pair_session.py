@@ -65,6 +65,7 @@ async def refreshed(call: Call, sdp: bytes) -> Response:
     return response
 
 
+@pytest.mark.rfc("4028", "7.4")
 async def test_each_side_has_a_timer_of_its_own(s: Stage) -> None:
     s.near.agent.session = s.far.agent.session = SHORT
     s.near.agent.hears, s.far.agent.hears = near, far = Log(), Log()
@@ -82,6 +83,8 @@ async def test_a_side_that_refuses_to_be_refreshed_ends_the_pair(s: Stage) -> No
     await s.drained(mind)
 
 
+@pytest.mark.rfc("4028", "9")
+@pytest.mark.rfc("3264", "8")
 @pytest.mark.parametrize("who", ["near", "far"])
 @pytest.mark.parametrize("version", [b"1644075066", b"1644075067"])
 async def test_a_reinvite_that_changes_nothing_is_answered_here(s: Stage, who: str, version: bytes) -> None:
@@ -138,6 +141,7 @@ async def test_folded_away_it_is_still_known(s: Stage) -> None:
         assert response.sdp == FAR_SDP and s.far.offers == []
 
 
+@pytest.mark.rfc("3261", "12.2.2")
 async def test_a_side_that_moved_is_stored_anew(s: Stage) -> None:
     mind = await up(s)
     before = mind.memories[LEG]["far"]["target"]
@@ -173,6 +177,7 @@ async def test_the_next_process_refreshes_what_the_one_before_did(s: Stage, monk
     assert second.told == []
 
 
+@pytest.mark.rfc("3261", "12.2.1.1")
 async def test_a_process_at_another_address_says_where_it_is_now(s: Stage) -> None:
     first = await up(s)
     await first.die()

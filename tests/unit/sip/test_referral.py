@@ -155,6 +155,7 @@ def tells(
 ENDED = "terminated;reason=noresource"
 
 
+@pytest.mark.rfc("3515", "2.4.1", "2.4.4")
 async def test_outside_a_call_one_refer_is_all_there_is(town: Town) -> None:
     mind = await town.in_by("refer; ring 0.1; answer")
     assert mind.told == ["LegRinging", "LegConnected"]
@@ -166,6 +167,7 @@ async def test_outside_a_call_one_refer_is_all_there_is(town: Town) -> None:
     assert seen.state is LegState.CONNECTED
 
 
+@pytest.mark.rfc("3515", "2.4.1")
 async def test_inside_a_call_of_ours_that_is_ended_once_its_own_stands(town: Town) -> None:
     mind = await town.in_by("refer inside; answer")
     assert mind.stages == ["asked", "calling", "inside", "in"]
@@ -185,6 +187,7 @@ async def test_what_it_takes_only_inside_is_remembered(town: Town) -> None:
     assert asked[0] == "INVITE" and mind.stages[-2:] == ["inside", "in"]
 
 
+@pytest.mark.rfc("3515", "2.4.5")
 @pytest.mark.parametrize(
     ("behavior", "cause", "side", "raw"),
     [
@@ -206,6 +209,7 @@ async def test_what_comes_to_nothing_is_told_with_its_cause(
     assert await mind.referrer.snapshot() == ()
 
 
+@pytest.mark.rfc("3515", "2.4.2")
 async def test_who_takes_none_at_all_is_not_rung_for_it_again(town: Town) -> None:
     town.site.behave(Behavior.parse("answer"))
     mind = await town.mind()
@@ -224,6 +228,7 @@ async def test_a_room_that_does_not_exist(town: Town) -> None:
     assert (cleared.cause, cleared.side) == (ClearCause.NOT_FOUND, Side.BRIDGE)
 
 
+@pytest.mark.rfc("4488", "4")
 @pytest.mark.parametrize("behavior", ["refer untold; answer", "refer mute; answer"])
 async def test_who_never_tells_is_in_all_the_same_and_nothing_is_claimed(town: Town, behavior: str) -> None:
     town.site.behave(Behavior.parse(behavior))
@@ -270,6 +275,8 @@ async def test_given_up_while_it_is_open_is_told_when_it_is_settled(wire: Wire) 
     await mind.agent.close()
 
 
+@pytest.mark.rfc("3515", "2.1")
+@pytest.mark.rfc("3892", "2.1")
 async def test_the_refer_carries_whom_who_and_why(wire: Wire) -> None:
     mind = await Mind(near(wire), SOON).start()
     await mind.dial(Address.parse("sip:8001@127.0.0.9:5070;transport=tcp"))
@@ -280,6 +287,7 @@ async def test_the_refer_carries_whom_who_and_why(wire: Wire) -> None:
     await mind.agent.close()
 
 
+@pytest.mark.rfc("3515", "2.4.4")
 async def test_a_notify_may_overtake_the_answer_to_its_refer(wire: Wire) -> None:
     mind = await Mind(near(wire), ReferPatience()).start()
     await mind.dial(Address.parse("sip:8001@127.0.0.9"))
@@ -295,6 +303,7 @@ async def test_a_notify_may_overtake_the_answer_to_its_refer(wire: Wire) -> None
     await mind.agent.close()
 
 
+@pytest.mark.rfc("3515", "2.4.7")
 async def test_a_subscription_that_is_not_ended_is_ended_by_us(wire: Wire) -> None:
     mind = await Mind(near(wire), ReferPatience()).start()
     await mind.dial(Address.parse("sip:8001@127.0.0.9"))
@@ -311,6 +320,7 @@ async def test_a_subscription_that_is_not_ended_is_ended_by_us(wire: Wire) -> No
     await mind.agent.close()
 
 
+@pytest.mark.rfc("3515", "2.4.4")
 async def test_a_subscription_that_would_end_too_early_is_kept_up(wire: Wire) -> None:
     mind = await Mind(near(wire), ReferPatience()).start()
     await mind.dial(Address.parse("sip:8001@127.0.0.9"))
@@ -338,6 +348,8 @@ async def test_the_second_one_that_took_the_same_refer_is_told_so(wire: Wire) ->
     await mind.agent.close()
 
 
+@pytest.mark.rfc("3261", "22.2")
+@pytest.mark.rfc("3515", "2.4.1")
 async def test_a_refer_that_asks_for_a_password_gets_it(wire: Wire) -> None:
     mind = await Mind(near(wire), ReferPatience()).start()
     mind.agent.credentials = lambda realm, host: ("codec", "secret")
@@ -516,6 +528,7 @@ async def test_what_it_cannot_do_is_refused_before_a_byte_is_sent(wire: Wire) ->
 # -- being told to call ourselves -----------------------------------------------------
 
 
+@pytest.mark.rfc("3515", "2.4.2")
 @pytest.mark.parametrize(("method", "status"), [("REFER", 405), ("SUBSCRIBE", 405)])
 async def test_a_strangers_order_is_refused_without_state(wire: Wire, method: str, status: int) -> None:
     agent = SipAgent("127.0.0.1", timing=FAST)

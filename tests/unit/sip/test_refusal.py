@@ -45,6 +45,7 @@ async def test_the_near_side_refuses(status: int, cause: ClearCause) -> None:
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3725", "6")
 @pytest.mark.parametrize(
     ("status", "cause"),
     [
@@ -68,6 +69,7 @@ async def test_the_far_side_refuses_and_the_near_side_is_released(status: int, c
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3261", "9.1")
 async def test_ringing_until_the_time_is_over_is_no_answer() -> None:
     async with stage(near=rings) as s:
         mind = await s.mind()
@@ -136,6 +138,7 @@ async def test_a_closed_port_is_known_at_once(transport: str) -> None:
         assert "nobody listens" in cleared.raw
 
 
+@pytest.mark.rfc("3261", "13.2.1")
 async def test_an_answer_without_an_offer_is_ended() -> None:
     async with stage(near=answers(b"")) as s:
         mind = await s.mind()
@@ -214,6 +217,7 @@ async def test_a_near_side_that_refuses_the_far_sides_offer() -> None:
         await s.drained(mind)
 
 
+@pytest.mark.rfc("3261", "14.1")
 async def test_glare_while_the_pair_is_made_passes() -> None:
     async with stage() as s:
         times = 0

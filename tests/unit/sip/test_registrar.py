@@ -27,6 +27,8 @@ def roll() -> MemoryRoll:
 # -- who may register ---------------------------------------------------------------------
 
 
+@pytest.mark.rfc("3261", "10.3", "22.2", "26.2.3")
+@pytest.mark.rfc("8760", "2.1")
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256", "SHA-512-256"])
 async def test_registers_with_each_algorithm(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll, algorithm: str
@@ -44,6 +46,7 @@ async def test_registers_with_each_algorithm(
     assert accepted.get("date").endswith("GMT")
 
 
+@pytest.mark.rfc("8760", "2.3")
 async def test_the_strongest_algorithm_is_offered_first(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -89,6 +92,7 @@ async def test_who_knows_better_is_not_offered_less_later(
         assert (await device.send()).status == 200
 
 
+@pytest.mark.rfc("3261", "22.1")
 async def test_a_wrong_password_and_an_unknown_name_look_the_same(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -112,6 +116,7 @@ async def test_somebody_elses_password_does_not_register_an_address(
     assert AOR not in roll.rows
 
 
+@pytest.mark.rfc("3261", "10.3")
 async def test_another_domain_is_not_ours_and_nobody_is_asked(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -142,6 +147,7 @@ async def test_guessing_is_slowed_for_the_guesser(make_agent: MakeAgent, make_wi
     assert (await guesser.send()).status == 200
 
 
+@pytest.mark.rfc("7616", "3.4", "5.5")
 async def test_an_nc_is_good_once(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
     agent, wire = await make_agent(), await make_wire()
     enrol(agent, roll)
@@ -154,6 +160,7 @@ async def test_an_nc_is_good_once(make_agent: MakeAgent, make_wire: MakeWire, ro
     assert (await device.send()).status == 200
 
 
+@pytest.mark.rfc("7616", "3.3")
 async def test_an_old_nonce_is_stale_and_a_made_up_one_is_not(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -203,6 +210,7 @@ async def test_an_answer_that_is_none_is_refused_without_asking_anybody(
     assert (response.status, roll.asked, agent.transactions) == (status, 0, 0)
 
 
+@pytest.mark.rfc("3261", "8.2.2.3", "10.3")
 async def test_an_extension_we_do_not_have_is_named(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -223,6 +231,7 @@ async def test_the_database_being_away_is_503(make_agent: MakeAgent, make_wire: 
 # -- what is kept -------------------------------------------------------------------------
 
 
+@pytest.mark.rfc("3261", "10.2.1.1", "10.3")
 async def test_expiry_is_asked_for_and_bounded(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
     agent, wire = await make_agent(), await make_wire()
     enrol(agent, roll)
@@ -236,6 +245,7 @@ async def test_expiry_is_asked_for_and_bounded(make_agent: MakeAgent, make_wire:
     assert (await device.send([f"{device.contact};q=2"])).status == 400
 
 
+@pytest.mark.rfc("3261", "10.2.3")
 async def test_a_question_changes_nothing(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
     agent, wire = await make_agent(), await make_wire()
     enrol(agent, roll)
@@ -247,6 +257,7 @@ async def test_a_question_changes_nothing(make_agent: MakeAgent, make_wire: Make
     assert roll.stored == 1
 
 
+@pytest.mark.rfc("3261", "10.2.2")
 async def test_a_contact_leaves_by_itself_and_all_leave_by_the_star(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -263,6 +274,7 @@ async def test_a_contact_leaves_by_itself_and_all_leave_by_the_star(
     assert (gone.status, "contact" in gone.headers, bindings(roll)) == (200, False, [])
 
 
+@pytest.mark.rfc("3261", "10.3")
 async def test_what_comes_out_of_order_changes_nothing(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -357,6 +369,7 @@ async def answer(wire: Wire) -> str:
     return uri
 
 
+@pytest.mark.rfc("3261", "10.1")
 async def test_the_registered_are_called_at_their_contact(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -405,6 +418,8 @@ async def test_a_roll_that_does_not_answer_is_told_as_such(make_agent: MakeAgent
     assert (await ear.next("refused"))[1] == "where it is registered cannot be looked up"
 
 
+@pytest.mark.rfc("3581", "4")
+@pytest.mark.rfc("5626", "5.3")
 async def test_behind_a_nat_it_is_called_where_it_came_from(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -424,6 +439,7 @@ async def test_behind_a_nat_it_is_called_where_it_came_from(
     await wire.next("BYE")
 
 
+@pytest.mark.rfc("3327", "5.1", "5.3")
 async def test_along_its_path(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
     agent, wire, edge = await make_agent(), await make_wire(), await make_wire("127.0.0.3")
     enrol(agent, roll)
@@ -436,6 +452,7 @@ async def test_along_its_path(make_agent: MakeAgent, make_wire: MakeWire, roll: 
     assert wire.quiet()
 
 
+@pytest.mark.rfc("3261", "10.2.1.2", "8.1.2")
 async def test_the_best_place_first_and_then_the_next(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:

@@ -16,6 +16,7 @@ from tests.unit.sip.stage import FAR_SDP, LEG, NEAR_SDP, SEED, Mind, Stage, answ
 CHALLENGE = 'Digest realm="codec", nonce="n0", qop="auth", algorithm=SHA-256'
 
 
+@pytest.mark.rfc("3261", "19.3")
 def test_an_identity_is_the_same_each_time_and_not_to_be_guessed() -> None:
     one = Identity.derive(LEG + ".n", SEED)
     assert one == Identity.derive(LEG + ".n", SEED)
@@ -44,6 +45,7 @@ async def all_well(s: Stage, mind: Mind) -> None:
     await s.drained(mind)
 
 
+@pytest.mark.rfc("3261", "17.2.3")
 async def test_a_ringing_near_side_is_not_rung_again() -> None:
     async with stage(near=rings) as s:
         first = await s.mind()

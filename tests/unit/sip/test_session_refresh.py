@@ -32,18 +32,22 @@ async def up(agent: SipAgent, wire: Wire, *headers: tuple[str, str]) -> tuple[Ca
     return call, ear, invite
 
 
+@pytest.mark.rfc("4028", "7.1")
 async def test_every_invite_asks_for_a_timer(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, wire = await make_agent(), await make_wire()
     _, _, invite = await up(agent, wire)
     assert invite.get("session-expires") == "1800" and invite.get("supported") == "timer"
 
 
+@pytest.mark.rfc("4028", "7.2")
 async def test_who_wants_no_timer_is_never_refreshed(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, wire = await make_agent(session=SHORT), await make_wire()
     call, _, _ = await up(agent, wire, ALLOWS)
     assert call.timer is None
 
 
+@pytest.mark.rfc("4028", "7.4")
+@pytest.mark.rfc("3311", "5.1")
 async def test_ours_is_refreshed_by_update_without_sdp(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, wire = await make_agent(session=SHORT), await make_wire()
     await up(agent, wire, ALLOWS, ("Session-Expires", "2;refresher=uac"))
@@ -54,6 +58,8 @@ async def test_ours_is_refreshed_by_update_without_sdp(make_agent: MakeAgent, ma
         wire.reply(update, 200, headers=[("Session-Expires", "2;refresher=uac")])
 
 
+@pytest.mark.rfc("4028", "7.4")
+@pytest.mark.rfc("3264", "8")
 async def test_who_takes_no_update_gets_a_reinvite_that_changes_nothing(
     make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -80,6 +86,7 @@ async def test_a_refresh_repeats_even_a_large_offer(make_agent: MakeAgent, make_
     assert (await wire.next("INVITE", after=invite)).body == large
 
 
+@pytest.mark.rfc("4028", "10")
 @pytest.mark.parametrize("status", [481, 408])
 async def test_a_refresh_that_shows_that_the_peer_is_gone_ends_it(
     make_agent: MakeAgent, make_wire: MakeWire, status: int
@@ -92,6 +99,8 @@ async def test_a_refresh_that_shows_that_the_peer_is_gone_ends_it(
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("3261", "14.1")
+@pytest.mark.rfc("4028", "7.4")
 async def test_a_refresh_that_meets_a_reinvite_comes_again(
     make_agent: MakeAgent, make_wire: MakeWire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +121,7 @@ async def test_a_refused_refresh_ends_nothing_before_its_time(make_agent: MakeAg
     await wire.next("BYE")
 
 
+@pytest.mark.rfc("4028", "7.3")
 async def test_a_refresh_that_is_too_short_is_asked_for_longer(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, wire = await make_agent(session=SHORT), await make_wire()
     await up(agent, wire, ALLOWS, ("Session-Expires", "2;refresher=uac"))
@@ -120,6 +130,7 @@ async def test_a_refresh_that_is_too_short_is_asked_for_longer(make_agent: MakeA
     assert (await wire.next("UPDATE", after=first)).get("session-expires") == "30;refresher=uac"
 
 
+@pytest.mark.rfc("4028", "7.3")
 async def test_a_422_to_the_first_invite_is_answered_with_what_it_wants(
     make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -148,6 +159,7 @@ async def test_who_only_says_422_is_not_asked_for_ever(make_agent: MakeAgent, ma
     assert (await ear.next("refused"))[0] == 422
 
 
+@pytest.mark.rfc("4028", "10")
 async def test_theirs_that_is_not_refreshed_is_ended(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, wire = await make_agent(session=SHORT), await make_wire()
     _, ear, _ = await up(agent, wire, ALLOWS, ("Session-Expires", "2;refresher=uas"))
@@ -156,6 +168,7 @@ async def test_theirs_that_is_not_refreshed_is_ended(make_agent: MakeAgent, make
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("4028", "9")
 async def test_theirs_that_is_refreshed_lives_on(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, wire = await make_agent(session=SHORT), await make_wire()
     call, _, invite = await up(agent, wire, ALLOWS, ("Session-Expires", "2;refresher=uas"))
@@ -175,6 +188,7 @@ def ask(wire: Wire, agent: SipAgent, invite: Request, method: str, cseq: int, *h
     )  # fmt: skip
 
 
+@pytest.mark.rfc("4028", "9")
 async def test_a_call_to_us_with_too_short_a_timer_is_refused(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, wire = await make_agent(on_invite=lambda call: call.ring()), await make_wire()
     wire.request("INVITE", agent.address, headers=[("session-expires", "60"), ("supported", "timer")], body=sdp())
@@ -183,6 +197,7 @@ async def test_a_call_to_us_with_too_short_a_timer_is_refused(make_agent: MakeAg
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("4028", "9")
 async def test_a_call_to_us_gets_the_timer_it_asks_for(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     calls: list[Call] = []
 
@@ -199,6 +214,7 @@ async def test_a_call_to_us_gets_the_timer_it_asks_for(make_agent: MakeAgent, ma
     assert call.timer is not None and call.timer.terms.ours
 
 
+@pytest.mark.rfc("3261", "8.2.2.3")
 async def test_an_extension_that_is_not_known_is_refused_inside_a_call_too(
     make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -209,6 +225,7 @@ async def test_an_extension_that_is_not_known_is_refused_inside_a_call_too(
     assert response.get("unsupported") == "100rel" and "offered" not in ear.words
 
 
+@pytest.mark.rfc("3311", "5.2")
 async def test_an_update_before_the_answer_is_answered_without_sdp_and_refused_with(
     make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -225,6 +242,7 @@ async def test_an_update_before_the_answer_is_answered_without_sdp_and_refused_w
     await wire.next(491)
 
 
+@pytest.mark.rfc("3311", "5.2")
 async def test_an_update_of_who_calls_us_waits_for_our_answer(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, wire = await make_agent(on_invite=lambda call: call.ring()), await make_wire()
     invite = wire.request("INVITE", agent.address, body=sdp())

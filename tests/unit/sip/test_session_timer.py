@@ -20,25 +20,30 @@ def _headers(headers: dict[str, str]) -> Headers:
     return {name.replace("_", "-"): [value] for name, value in headers.items()}
 
 
+@pytest.mark.rfc("4028", "10")
 def test_half_the_interval_and_a_third_but_at_most_32_s_before_its_end() -> None:
     assert (Terms(1800, True).refresh_s, Terms(1800, True).deadline_s) == (900, 1768)
     assert (Terms(90, True).refresh_s, Terms(90, False).deadline_s) == (45, 60)
     assert Terms(96, False).deadline_s == 64
 
 
+@pytest.mark.rfc("4028", "7.1")
 def test_the_first_request_leaves_open_who_refreshes() -> None:
     assert asking(POLICY, None, 0) == [("supported", "timer"), ("session-expires", "1800")]
 
 
+@pytest.mark.rfc("4028", "7.3")
 def test_after_a_422_what_was_wanted_is_asked_for() -> None:
     assert asking(POLICY, None, 3600) == [("supported", "timer"), ("session-expires", "3600"), ("min-se", "3600")]
 
 
+@pytest.mark.rfc("4028", "7.4")
 @pytest.mark.parametrize(("ours", "who"), [(True, "uac"), (False, "uas")])
 def test_a_refresh_keeps_the_interval_and_who_refreshes(ours: bool, who: str) -> None:
     assert asking(POLICY, Terms(600, ours), 0)[1] == ("session-expires", f"600;refresher={who}")
 
 
+@pytest.mark.rfc("4028", "7.2")
 @pytest.mark.parametrize(
     ("value", "terms"),
     [
@@ -57,10 +62,12 @@ def test_what_a_2xx_says(value: str, terms: Terms | None) -> None:
     assert agreed(ok(session_expires=value), POLICY) == terms
 
 
+@pytest.mark.rfc("4028", "7.2")
 def test_a_2xx_without_an_interval_means_no_timer() -> None:
     assert agreed(ok(), POLICY) is None
 
 
+@pytest.mark.rfc("4028", "5", "6")
 @pytest.mark.parametrize(
     ("status", "min_se", "floor"),
     [(422, "1900", 1900), (422, "90", None), (422, "x", None), (422, "999999999", None), (486, "1900", None)],
@@ -69,6 +76,7 @@ def test_the_floor_of_a_422(status: int, min_se: str, floor: int | None) -> None
     assert longer(ok(status, min_se=min_se), POLICY) == floor
 
 
+@pytest.mark.rfc("4028", "9")
 @pytest.mark.parametrize(
     ("supported", "asked", "answered", "ours"),
     [
@@ -90,6 +98,7 @@ def test_who_refreshes_what_was_asked_of_us(supported: str, asked: str, answered
     assert (said.get("require") == "timer") is answered.endswith("uac")
 
 
+@pytest.mark.rfc("4028", "5", "9")
 def test_the_interval_is_never_less_than_the_asking_side_can_bear() -> None:
     terms, _ = granted(invite(supported="timer", session_expires="120", min_se="300"), POLICY, None)
     assert terms == Terms(300, False)
@@ -109,6 +118,7 @@ def test_a_request_without_timer_leaves_the_one_there_is(supported: str, before:
     assert dict(headers)["session-expires"] == f"600;refresher={after}"
 
 
+@pytest.mark.rfc("4028", "6", "9")
 @pytest.mark.parametrize(
     ("supported", "asked", "refusal"),
     [
@@ -130,6 +140,7 @@ def test_who_knows_timers() -> None:
     assert not knows(invite(supported="timers")) and not knows(invite())
 
 
+@pytest.mark.rfc("3261", "8.2.2.3")
 def test_100rel_is_an_extension_nobody_here_knows() -> None:
     assert strange(["timer", "100rel", "Timer"]) == ["100rel"]
 

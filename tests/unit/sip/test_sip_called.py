@@ -36,6 +36,7 @@ def inside(peer: Any, to: tuple[str, int], invite: Request, answer: Response, me
     return request
 
 
+@pytest.mark.rfc("3261", "13.3.1.1", "13.3.1.4", "15.1.2")
 async def test_a_call_comes_in_rings_is_answered_and_ended_by_the_caller(
     make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -61,6 +62,7 @@ async def test_a_call_comes_in_rings_is_answered_and_ended_by_the_caller(
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("3261", "13.3.1.4")
 async def test_a_lost_200_is_repeated_until_the_ack(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     desk = Reception()
     agent, peer = await make_agent(on_invite=desk.take), await make_wire()
@@ -76,6 +78,7 @@ async def test_a_lost_200_is_repeated_until_the_ack(make_agent: MakeAgent, make_
     assert desk.ear.words == ["confirmed"]
 
 
+@pytest.mark.rfc("3261", "13.3.1.4")
 async def test_an_answer_that_nobody_acknowledges_is_ended(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     desk = Reception()
     agent, peer = await make_agent(on_invite=desk.take), await make_wire()
@@ -86,6 +89,7 @@ async def test_an_answer_that_nobody_acknowledges_is_ended(make_agent: MakeAgent
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("3261", "15")
 async def test_hanging_up_before_the_ack_waits_for_it(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     desk = Reception()
     agent, peer = await make_agent(on_invite=desk.take), await make_wire()
@@ -101,6 +105,7 @@ async def test_hanging_up_before_the_ack_waits_for_it(make_agent: MakeAgent, mak
     assert await desk.ear.next("ended") is Ending.LOCAL
 
 
+@pytest.mark.rfc("3261", "13.3.1.3", "17.2.1")
 async def test_a_refusal_is_repeated_until_its_ack(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     desk = Reception()
     agent, peer = await make_agent(on_invite=desk.take), await make_wire()
@@ -116,6 +121,7 @@ async def test_a_refusal_is_repeated_until_its_ack(make_agent: MakeAgent, make_w
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("3261", "9.2")
 async def test_the_caller_gives_up(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     desk = Reception()
     agent, peer = await make_agent(on_invite=desk.take), await make_wire()
@@ -133,6 +139,7 @@ async def test_the_caller_gives_up(make_agent: MakeAgent, make_wire: MakeWire) -
     await peer.next(481, method="CANCEL")
 
 
+@pytest.mark.rfc("3261", "17.2.3")
 async def test_a_repeated_invite_is_one_call(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     desk = Reception()
     agent, peer = await make_agent(on_invite=desk.take), await make_wire()
@@ -145,6 +152,7 @@ async def test_a_repeated_invite_is_one_call(make_agent: MakeAgent, make_wire: M
     assert len(agent) == 1
 
 
+@pytest.mark.rfc("3261", "8.2.2.3")
 async def test_what_the_caller_requires_and_we_lack_is_refused_by_name(
     make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -155,6 +163,7 @@ async def test_what_the_caller_requires_and_we_lack_is_refused_by_name(
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("3261", "8.2.1", "8.2.2.1", "8.2.7", "11.2")
 async def test_an_agent_that_takes_no_calls_says_so_without_keeping_state(
     make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -175,6 +184,7 @@ async def test_an_agent_that_takes_no_calls_says_so_without_keeping_state(
     assert agent.transactions == 0
 
 
+@pytest.mark.rfc("3261", "12.2.2")
 async def test_requests_inside_calls_nobody_knows(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     desk = Reception()
     agent, peer = await make_agent(on_invite=desk.take), await make_wire()
@@ -206,6 +216,7 @@ async def test_no_noise_stops_the_socket(make_agent: MakeAgent, make_wire: MakeW
     assert agent.unread > 100
 
 
+@pytest.mark.rfc("3261", "8.1.1", "18.3", "21.4.1")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -227,6 +238,8 @@ async def test_a_request_that_cannot_be_believed_gets_a_400_that_says_why(
     assert "Bad Request: " in (await peer.next(400)).reason
 
 
+@pytest.mark.rfc("3261", "18.2.1", "18.2.2")
+@pytest.mark.rfc("3581", "4")
 async def test_the_way_back_is_the_way_it_came(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer = await make_agent(), await make_wire()
     raw = peer.request("OPTIONS", agent.address).to_bytes()
@@ -284,6 +297,8 @@ async def test_one_agent_at_several_addresses(make_agent: MakeAgent, make_wire: 
     assert peer.peer == second
 
 
+@pytest.mark.rfc("3261", "18.1.1")
+@pytest.mark.rfc("5923", "8.1")
 async def test_calls_over_tcp_use_the_connection_that_stands(make_agent: MakeAgent) -> None:
     desk = Reception()
     called, caller = await make_agent(on_invite=desk.take), await make_agent()
@@ -300,6 +315,8 @@ async def test_calls_over_tcp_use_the_connection_that_stands(make_agent: MakeAge
     assert await desk.ear.next("ended") is Ending.LOCAL
 
 
+@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc("5626", "3.5.1")
 async def test_a_peer_over_tcp_may_send_byte_by_byte_and_ping(make_agent: MakeAgent) -> None:
     agent = await make_agent()
     reader, writer = await asyncio.open_connection(*agent.address)
@@ -322,6 +339,7 @@ async def test_a_peer_over_tcp_may_send_byte_by_byte_and_ping(make_agent: MakeAg
     other.close()
 
 
+@pytest.mark.rfc("3261", "18.4")
 async def test_nobody_takes_tcp(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer = await make_agent(), await make_wire()
     ear = Ear()
@@ -330,6 +348,7 @@ async def test_nobody_takes_tcp(make_agent: MakeAgent, make_wire: MakeWire) -> N
     assert (await ear.next("refused"))[1:] == (f"TCP to {where}: nobody listens there", False)
 
 
+@pytest.mark.rfc("3261", "18.1.1")
 async def test_a_large_invite_goes_by_udp_when_nobody_takes_tcp(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer = await make_agent(), await make_wire()
     large = sdp() + b"a=x:" + b"y" * 1500 + b"\r\n"
@@ -343,6 +362,7 @@ async def test_a_large_invite_goes_by_udp_when_nobody_takes_tcp(make_agent: Make
         await ear.next("refused")
 
 
+@pytest.mark.rfc("3261", "17.1.4", "18.4")
 async def test_a_connection_that_breaks_fails_the_call_that_waits_on_it(make_agent: MakeAgent) -> None:
     got: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
     server = await asyncio.start_server(lambda reader, writer: got.put_nowait(writer), "127.0.0.1", 0)

@@ -17,6 +17,7 @@ from tests.unit.sip.conftest import MakeAgent, MakeWire
 from tests.unit.sip.wire import Ear, sdp
 
 
+@pytest.mark.rfc("3261", "8.1.1", "13.2.1", "13.2.2.4", "15.1.1")
 async def test_a_call_is_offered_answered_acknowledged_and_ended(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     call = agent.call(peer.uri("8001"), ear, sdp=sdp(), user="dc7f3a-1-1-1", display='Xã "A"')
@@ -40,6 +41,8 @@ async def test_a_call_is_offered_answered_acknowledged_and_ended(make_agent: Mak
     assert (len(agent), ear.words) == (0, ["ringing", "answered", "ended"])
 
 
+@pytest.mark.rfc("3261", "13.2.1")
+@pytest.mark.rfc("3264", "4")
 async def test_an_invite_without_sdp_asks_for_an_offer_and_answers_it_in_the_ack(
     make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -55,6 +58,8 @@ async def test_an_invite_without_sdp_asks_for_an_offer_and_answers_it_in_the_ack
     assert ack.sdp == sdp(port=4200)
 
 
+@pytest.mark.rfc("3261", "13.2.2.4")
+@pytest.mark.rfc("6026", "7.2")
 async def test_a_lost_ack_is_sent_again_for_each_repeated_200(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     agent.call(peer.uri(), ear, sdp=sdp())
@@ -84,6 +89,7 @@ async def idle(agent: SipAgent) -> None:
     await asyncio.wait_for(gone.wait(), 5)
 
 
+@pytest.mark.rfc("3261", "17.1.1.2")
 async def test_a_lost_invite_is_repeated_word_for_word(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     agent.call(peer.uri(), ear, sdp=sdp())
@@ -93,6 +99,7 @@ async def test_a_lost_invite_is_repeated_word_for_word(make_agent: MakeAgent, ma
     assert (await ear.next("refused"))[0] == 486
 
 
+@pytest.mark.rfc("3261", "13.2.2.3", "17.1.1.3")
 @pytest.mark.parametrize("status", [302, 404, 480, 486, 488, 500, 603])
 async def test_a_refusal_is_acknowledged_and_told_with_its_words(
     make_agent: MakeAgent, make_wire: MakeWire, status: int
@@ -107,6 +114,7 @@ async def test_a_refusal_is_acknowledged_and_told_with_its_words(
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("3261", "17.1.1.2")
 async def test_nobody_answers_at_all(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     agent.call(peer.uri(), ear, sdp=sdp())
@@ -115,6 +123,7 @@ async def test_nobody_answers_at_all(make_agent: MakeAgent, make_wire: MakeWire)
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("3261", "18.4")
 async def test_a_closed_port_is_known_at_once(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     uri = peer.uri()
@@ -126,6 +135,7 @@ async def test_a_closed_port_is_known_at_once(make_agent: MakeAgent, make_wire: 
     assert await agent.options(uri) is None
 
 
+@pytest.mark.rfc("3261", "9.1")
 async def test_giving_up_while_it_rings_cancels(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     call = agent.call(peer.uri(), ear, sdp=sdp())
@@ -143,6 +153,7 @@ async def test_giving_up_while_it_rings_cancels(make_agent: MakeAgent, make_wire
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("3261", "9.1")
 async def test_no_cancel_before_a_sign_of_life(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     call = agent.call(peer.uri(), ear, sdp=sdp())
@@ -154,6 +165,7 @@ async def test_no_cancel_before_a_sign_of_life(make_agent: MakeAgent, make_wire:
     assert "ringing" not in ear.words
 
 
+@pytest.mark.rfc("3261", "9.1", "15")
 @pytest.mark.parametrize("late_offer", [False, True])
 async def test_a_200_that_crosses_the_cancel_is_acknowledged_and_ended(
     make_agent: MakeAgent, make_wire: MakeWire, late_offer: bool
@@ -184,6 +196,7 @@ async def test_the_ring_time_is_over(make_agent: MakeAgent, make_wire: MakeWire)
     assert (await ear.next("refused"))[0] == 487
 
 
+@pytest.mark.rfc("3261", "13.2.2.4")
 async def test_a_second_phone_that_answers_is_thanked_and_sent_home(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     call = agent.call(peer.uri(), ear, sdp=sdp())
@@ -199,6 +212,7 @@ async def test_a_second_phone_that_answers_is_thanked_and_sent_home(make_agent: 
     assert ear.words == ["answered"]
 
 
+@pytest.mark.rfc("3261", "13.2.2.4")
 async def test_the_offer_of_a_second_phone_gets_an_answer_before_its_bye(
     make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -214,6 +228,7 @@ async def test_the_offer_of_a_second_phone_gets_an_answer_before_its_bye(
     assert (await peer.next("BYE")).to_tag == "second"
 
 
+@pytest.mark.rfc("3261", "17.1.3", "18.1.2", "26.1.2")
 async def test_answers_of_strangers_are_not_believed(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(), await make_wire(), Ear()
     stranger = await make_wire("127.0.0.9")
@@ -250,6 +265,7 @@ def rightly_signed(request: Request, header: str, algorithm: str, secret: str) -
     return fields["response"] == h(f"{a1}:{fields['nonce']}:{fields['nc']}:{fields['cnonce']}:{fields['qop']}:{a2}")
 
 
+@pytest.mark.rfc("3261", "22.1", "22.2", "22.3")
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
 @pytest.mark.parametrize(
     ("status", "asks", "answer"),
@@ -285,6 +301,7 @@ async def test_every_method_is_signed_once_it_was_asked(
     await ear.next("ended")
 
 
+@pytest.mark.rfc("3261", "22.1")
 async def test_a_wrong_secret_is_said_once_and_not_tried_for_ever(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear = await make_agent(credentials=lambda realm, host: ("u", "wrong")), await make_wire(), Ear()
     agent.call(peer.uri(), ear, sdp=sdp())
@@ -296,6 +313,7 @@ async def test_a_wrong_secret_is_said_once_and_not_tried_for_ever(make_agent: Ma
     assert len({m.branch for m in peer.heard if isinstance(m, Request) and m.method == "INVITE"}) == 2
 
 
+@pytest.mark.rfc("3261", "22.2")
 async def test_without_credentials_a_challenge_is_a_refusal(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     asked: list[tuple[str, str]] = []
     agent, peer, ear = (
@@ -309,6 +327,7 @@ async def test_without_credentials_a_challenge_is_a_refusal(make_agent: MakeAgen
     assert asked == [("r", "127.0.0.1")]
 
 
+@pytest.mark.rfc("3261", "11.1", "22.2")
 async def test_the_reachability_question_is_signed_too(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer = await make_agent(), await make_wire()
     question = asyncio.ensure_future(agent.options(peer.uri(), 2.0, ("u", "p")))
@@ -348,6 +367,7 @@ def inside(peer: Any, agent: Any, invite: Request, method: str, cseq: int, **opt
     return request
 
 
+@pytest.mark.rfc("3261", "15.1.2")
 async def test_the_peer_hangs_up(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear, _, invite = await up(make_agent, make_wire)
     bye = inside(peer, agent, invite, "BYE", 9)
@@ -358,6 +378,8 @@ async def test_the_peer_hangs_up(make_agent: MakeAgent, make_wire: MakeWire) -> 
     assert ear.words.count("ended") == 1
 
 
+@pytest.mark.rfc("3261", "11.2")
+@pytest.mark.rfc("6086", "4.2.2")
 async def test_questions_inside_the_call_are_answered(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear, _, invite = await up(make_agent, make_wire)
     inside(peer, agent, invite, "OPTIONS", 1)
@@ -373,6 +395,7 @@ async def test_questions_inside_the_call_are_answered(make_agent: MakeAgent, mak
     await peer.next(405, method="PUBLISH")
 
 
+@pytest.mark.rfc("3261", "12.2.2")
 async def test_what_does_not_belong_to_the_call_does_not_touch_it(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear, call, invite = await up(make_agent, make_wire)
     inside(peer, agent, invite, "BYE", 9, from_tag="forged")
@@ -385,6 +408,7 @@ async def test_what_does_not_belong_to_the_call_does_not_touch_it(make_agent: Ma
     assert "ended" not in ear.words
 
 
+@pytest.mark.rfc("3261", "14.2")
 async def test_a_reinvite_is_answered_and_repeated_until_its_ack(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear, call, invite = await up(make_agent, make_wire)
     ear.answer_offers = sdp(port=4300)
@@ -405,6 +429,7 @@ async def test_a_reinvite_is_answered_and_repeated_until_its_ack(make_agent: Mak
     assert again.cseq == 5
 
 
+@pytest.mark.rfc("3261", "14.1", "14.2")
 async def test_two_reinvites_that_meet_are_both_put_off(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, _, call, invite = await up(make_agent, make_wire)
     answer: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
@@ -420,6 +445,7 @@ async def test_two_reinvites_that_meet_are_both_put_off(make_agent: MakeAgent, m
     assert not call.busy
 
 
+@pytest.mark.rfc("3261", "12.2.1.2", "12.2.2")
 async def test_a_peer_that_moves_is_followed(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear, call, invite = await up(make_agent, make_wire)
     moved = await make_wire()
@@ -435,6 +461,7 @@ async def test_a_peer_that_moves_is_followed(make_agent: MakeAgent, make_wire: M
     assert await ear.next("ended") is Ending.LOCAL
 
 
+@pytest.mark.rfc("3261", "15.1.2")
 async def test_byes_of_both_sides_at_once(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, ear, call, invite = await up(make_agent, make_wire)
     call.hang_up()

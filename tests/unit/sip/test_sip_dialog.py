@@ -19,6 +19,7 @@ def answer(**headers: list[str]) -> Response:
     return response
 
 
+@pytest.mark.rfc("3261", "12.1.2")
 def test_a_2xx_gives_the_tag_the_target_and_the_route_reversed() -> None:
     dialog = called()
     dialog.request("INVITE", "z9hG4bK1")
@@ -32,6 +33,7 @@ def test_a_2xx_gives_the_tag_the_target_and_the_route_reversed() -> None:
     assert dialog.next_hop() == "sip:p3;lr"
 
 
+@pytest.mark.rfc("3261", "12.2.1.1")
 def test_a_strict_router_is_written_to_as_it_wants() -> None:
     dialog = called()
     dialog.establish(answer(record_route=["<sip:second>, <sip:first>"]))
@@ -40,6 +42,7 @@ def test_a_strict_router_is_written_to_as_it_wants() -> None:
     assert bye.headers["route"] == ["<sip:second>", "<sip:b@10.0.0.1:5099>"]
 
 
+@pytest.mark.rfc("3261", "13.2.2.4")
 def test_an_ack_keeps_the_number_of_its_invite() -> None:
     dialog = called()
     invite = dialog.request("INVITE", "z9hG4bK1")
@@ -49,6 +52,7 @@ def test_an_ack_keeps_the_number_of_its_invite() -> None:
     assert dialog.cseq == 2
 
 
+@pytest.mark.rfc("3261", "12.2.1.2")
 def test_a_contact_that_is_no_address_moves_nobody() -> None:
     dialog = called()
     dialog.establish(answer(contact=["<tel:+84>"]))
@@ -73,6 +77,7 @@ def in_dialog(cseq: int, tag: str = "theirs") -> Request:
     return request
 
 
+@pytest.mark.rfc("3261", "12.1.1")
 def test_the_called_side_keeps_the_order_of_the_route() -> None:
     dialog = Dialog.received(invite(), "ours")
     assert dialog.key == ("id", "ours")
@@ -83,6 +88,7 @@ def test_the_called_side_keeps_the_order_of_the_route() -> None:
     assert bye.headers["to"] == ["Ep <sip:ep@h>;tag=theirs"]
 
 
+@pytest.mark.rfc("3261", "12.2.2")
 def test_numbers_that_fall_back_and_strange_tags_are_refused() -> None:
     dialog = Dialog.received(invite(), "ours")
     assert not dialog.accepts(in_dialog(39))

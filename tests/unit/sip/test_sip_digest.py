@@ -15,6 +15,8 @@ CNONCE = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
 LOGIN = ("Mufasa", "Circle of Life")
 
 
+@pytest.mark.rfc("7616", "3.4.1", "3.9.1")
+@pytest.mark.rfc("3261", "22.4")
 @pytest.mark.parametrize(
     ("algorithm", "response"),
     [
@@ -32,6 +34,8 @@ def test_the_examples_of_rfc_7616(algorithm: str, response: str) -> None:
     assert 'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"' in value
 
 
+@pytest.mark.rfc("7616", "3.4.1")
+@pytest.mark.rfc("3261", "22.4")
 def test_the_example_of_rfc_2617_and_the_old_form_without_qop() -> None:
     text = 'Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093"'
     with_qop = Challenge.parse(f'{text}, qop="auth,auth-int"')
@@ -45,6 +49,8 @@ def test_the_example_of_rfc_2617_and_the_old_form_without_qop() -> None:
     assert "nc=" not in value
 
 
+@pytest.mark.rfc("7616", "3.4.2", "3.4.3")
+@pytest.mark.rfc("8760", "2.1")
 @pytest.mark.parametrize("session", [False, True])
 @pytest.mark.parametrize("qop", ["auth", "auth-int"])
 def test_sha_512_256_session_and_body(session: bool, qop: str) -> None:
@@ -63,6 +69,7 @@ def test_sha_512_256_session_and_body(session: bool, qop: str) -> None:
     assert f'response="{h(f"{a1}:n:00000002:c:{qop}:{a2}")}"' in value
 
 
+@pytest.mark.rfc("8760", "2.4")
 def test_the_strongest_challenge_is_answered_and_others_are_not_understood() -> None:
     offered = [
         Challenge.parse(text)
@@ -82,6 +89,7 @@ def test_the_strongest_challenge_is_answered_and_others_are_not_understood() -> 
     assert strongest([None]) is None
 
 
+@pytest.mark.rfc("7616", "3.4")
 def test_quotes_in_names_stay_quotes() -> None:
     challenge = Challenge.parse(r'Digest realm="a \"b\" c", nonce="n"')
     assert challenge is not None
@@ -98,6 +106,7 @@ def _asks(**headers: list[str]) -> Response:
     return Response(401, "Unauthorized", {name.replace("_", "-"): values for name, values in headers.items()})
 
 
+@pytest.mark.rfc("7616", "3.4")
 def test_a_keyring_signs_for_what_it_learned_and_counts() -> None:
     ring, request = Keyring(), _request()
     assert ring.learn(request, _asks(www_authenticate=['Digest realm="r", nonce="n1", qop="auth"']))
@@ -110,6 +119,8 @@ def test_a_keyring_signs_for_what_it_learned_and_counts() -> None:
     assert "nc=00000002" in second.headers["authorization"][0]
 
 
+@pytest.mark.rfc("7616", "3.3")
+@pytest.mark.rfc("3261", "22.1")
 def test_a_refused_answer_is_not_repeated_but_a_stale_nonce_is_renewed() -> None:
     ring, request = Keyring(), _request()
     ring.learn(request, _asks(www_authenticate=['Digest realm="r", nonce="n1", qop="auth"']))
@@ -135,6 +146,7 @@ def test_a_nonce_that_was_good_before_may_grow_old_without_being_called_stale() 
     assert not ring.learn(request, _asks(www_authenticate=['Digest realm="r", nonce="n3", qop="auth"']))
 
 
+@pytest.mark.rfc("7616", "3.4.2")
 def test_a_session_key_keeps_its_client_nonce() -> None:
     ring = Keyring()
     ring.learn(_request(), _asks(www_authenticate=['Digest realm="r", nonce="n1", qop="auth", algorithm=MD5-sess']))
@@ -146,6 +158,7 @@ def test_a_session_key_keeps_its_client_nonce() -> None:
     assert nonces == {"c0"}
 
 
+@pytest.mark.rfc("3261", "22.2", "22.3")
 def test_a_proxy_and_a_server_can_both_be_answered() -> None:
     ring, request = Keyring(), _request()
     ring.learn(request, _asks(proxy_authenticate=['Digest realm="p", nonce="1"']))

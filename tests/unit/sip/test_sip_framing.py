@@ -12,6 +12,8 @@ TWO = b"SIP/2.0 200 OK\nl :\n 0\n\n"
 THREE = b"BYE sip:a@b SIP/2.0\r\nContent-Length: 0\r\nX: Content-Length: 9\r\n\r\n"
 
 
+@pytest.mark.rfc("3261", "18.3")
+@pytest.mark.rfc("5626", "3.5.1")
 def test_the_stream_may_break_at_every_byte() -> None:
     stream = b"\r\n\r\n" + ONE + b"\r\n" + TWO + b"\r\n\r\n" + THREE
     for cut in range(len(stream) + 1):
@@ -20,6 +22,7 @@ def test_the_stream_may_break_at_every_byte() -> None:
         assert framer.pings == 2
 
 
+@pytest.mark.rfc("3261", "18.3")
 @given(st.lists(st.integers(1, 30), max_size=40))
 def test_the_pieces_do_not_matter(sizes: list[int]) -> None:
     stream = ONE + TWO + THREE + ONE
@@ -31,12 +34,14 @@ def test_the_pieces_do_not_matter(sizes: list[int]) -> None:
     assert got == [ONE, TWO, THREE, ONE]
 
 
+@pytest.mark.rfc("3261", "18.3")
 @pytest.mark.parametrize("length", [b"-1", b"x", b"999999999", b"1\r\nl: 2", b""])
 def test_a_length_that_is_none_ends_the_stream(length: bytes) -> None:
     with pytest.raises(Malformed):
         Framer().feed(b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: " + length + b"\r\n\r\n")
 
 
+@pytest.mark.rfc("3261", "18.3", "20.14")
 def test_a_message_without_a_length_ends_the_stream() -> None:
     with pytest.raises(Malformed, match="no Content-Length"):
         Framer().feed(b"OPTIONS sip:a@b SIP/2.0\r\nVia: x\r\n\r\n")

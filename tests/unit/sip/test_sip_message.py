@@ -34,6 +34,7 @@ def whole(head: str = HEAD, body: bytes = b"") -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+@pytest.mark.rfc("3261", "8.1.1", "17.1.3")
 def test_who_and_which_transaction_are_read_once() -> None:
     message = parse(whole())
     assert isinstance(message, Request)
@@ -43,6 +44,7 @@ def test_who_and_which_transaction_are_read_once() -> None:
     assert display_of(message.get("from")) == "Xã A"
 
 
+@pytest.mark.rfc("3261", "7.3.1", "7.3.3")
 def test_compact_names_folding_and_no_space_after_the_colon_are_taken() -> None:
     message = parse(
         b"OPTIONS sip:a@b SIP/2.0\r\n"
@@ -57,12 +59,14 @@ def test_compact_names_folding_and_no_space_after_the_colon_are_taken() -> None:
     assert message.get("content-type") == "text/plain"
 
 
+@pytest.mark.rfc("3261", "7.5")
 def test_bare_line_feeds_and_leading_empty_lines_are_taken() -> None:
     message = parse(b"\r\n\r\n" + whole(body=b"x").replace(b"\r\n", b"\n"))
     assert message.call_id == "c1@192.0.2.9"
     assert message.body == b"x"
 
 
+@pytest.mark.rfc("3261", "7.4")
 def test_bytes_that_are_not_utf8_survive_in_head_and_body() -> None:
     body = bytes(range(256))
     raw = whole(HEAD + "X-Odd: ", body).replace(b"X-Odd: ", b"X-Odd: \xff\xfe\r\n")
@@ -72,11 +76,13 @@ def test_bytes_that_are_not_utf8_survive_in_head_and_body() -> None:
     assert parse(message.to_bytes()).body == body
 
 
+@pytest.mark.rfc("3261", "7.4.1")
 def test_a_body_is_sdp_only_by_its_type() -> None:
     assert parse(whole(HEAD + "Content-Type: Application/SDP ; charset=utf-8\r\n", b"v=0")).sdp == b"v=0"
     assert parse(whole(HEAD + "Content-Type: text/plain\r\n", b"v=0")).sdp == b""
 
 
+@pytest.mark.rfc("3261", "7.1", "8.1.1.5")
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
@@ -102,6 +108,7 @@ def test_what_does_not_hold_is_not_believed(old: str, new: str, why: str) -> Non
         parse(whole(HEAD.replace(old, new, 1)))
 
 
+@pytest.mark.rfc("3261", "18.3")
 @pytest.mark.parametrize("length", ["5", "-1", "1e3", "99999999999999", "", "2, 3", str(MAX_BODY + 1)])
 def test_a_content_length_that_does_not_fit_gets_a_400(length: str) -> None:
     with pytest.raises(Malformed) as wrong:
@@ -138,6 +145,7 @@ def test_a_truncated_message_is_never_believed() -> None:
             parse(raw[:cut])
 
 
+@pytest.mark.rfc("3261", "20.10", "25.1")
 def test_the_address_of_a_name_addr_whatever_its_display_name() -> None:
     tricky = r'"a <sip:evil@x>;tag=no, \"b" <sip:good@y;lr>;tag=yes'
     assert uri_of(tricky) == "sip:good@y;lr"
@@ -156,6 +164,7 @@ def test_no_line_can_be_smuggled_in_by_a_display_name() -> None:
     assert tag_of(value) == "t"
 
 
+@pytest.mark.rfc("3261", "8.1.1", "8.2.6.2")
 def test_what_we_write_a_strict_parser_reads() -> None:
     dialog = Dialog(
         "id.1", '"Xã A" <sip:dc7f3a-1-1-1@127.0.0.1:5070>', "ft", "<sip:room@127.0.0.2>", "sip:room@127.0.0.2"
@@ -215,6 +224,7 @@ def test_what_was_written_is_read_again(extra: dict[str, list[str]], body: bytes
     assert again.to_bytes() == first.to_bytes()
 
 
+@pytest.mark.rfc("3261", "7.2")
 def test_a_response_is_read_with_its_words() -> None:
     raw = whole().replace(b"INVITE sip:room@192.0.2.1 SIP/2.0", "SIP/2.0 486 Đang bận".encode())
     message = parse(raw)

@@ -42,6 +42,7 @@ async def where(resolver: Resolver, uri: str, key: str = "a call") -> list[str]:
 # -- what the records mean -------------------------------------------------------------------
 
 
+@pytest.mark.rfc("3263", "4.2")
 @pytest.mark.parametrize(
     ("uri", "target"),
     [
@@ -63,6 +64,7 @@ async def test_a_name_without_service_records(names: NameServer, resolver: Resol
         assert names.asked == [("vc.example", "A")], "a URI with a port asks for no service"
 
 
+@pytest.mark.rfc("3263", "4.1", "4.2")
 async def test_naptr_says_which_transport_and_srv_says_where(names: NameServer, resolver: Resolver) -> None:
     names.put(
         "vc.example",
@@ -86,6 +88,8 @@ async def test_naptr_says_which_transport_and_srv_says_where(names: NameServer, 
     assert await where(resolver, "sip:a@vc.example;transport=udp") == ["UDP 127.0.0.2:5073"]
 
 
+@pytest.mark.rfc("3263", "4.1")
+@pytest.mark.rfc("3261", "26.2.2")
 async def test_a_secure_address_never_leads_to_anything_but_tls(names: NameServer, resolver: Resolver) -> None:
     names.put("vc.example", "NAPTR", '10 50 "s" "SIP+D2T" "" _sip._tcp.vc.example.')
     names.put("_sip._tcp.vc.example", "SRV", "0 0 5072 vc.example.")
@@ -95,6 +99,7 @@ async def test_a_secure_address_never_leads_to_anything_but_tls(names: NameServe
         assert await where(resolver, uri) == ["TLS 127.0.0.2:5061"]
 
 
+@pytest.mark.rfc("3263", "4.1")
 async def test_without_naptr_the_services_that_there_are_are_used(names: NameServer, resolver: Resolver) -> None:
     names.put("_sip._tcp.vc.example", "SRV", "0 0 5072 one.example.")
     names.put("_sips._tcp.vc.example", "SRV", "0 0 5071 one.example.")
@@ -102,6 +107,7 @@ async def test_without_naptr_the_services_that_there_are_are_used(names: NameSer
     assert await where(resolver, "sip:a@vc.example") == ["TCP 127.0.0.2:5072", "TLS 127.0.0.2:5071"]
 
 
+@pytest.mark.rfc("3263", "4.2")
 async def test_priorities_come_in_order_and_a_name_without_address_is_passed_over(
     names: NameServer, resolver: Resolver
 ) -> None:
@@ -115,6 +121,7 @@ async def test_priorities_come_in_order_and_a_name_without_address_is_passed_ove
     assert found[2:] == ["UDP 127.0.0.4:5062"]
 
 
+@pytest.mark.rfc("3263", "4.2")
 async def test_weights_share_the_calls_and_a_call_goes_the_same_way_again(
     names: NameServer, resolver: Resolver
 ) -> None:
@@ -212,6 +219,7 @@ def test_a_name_server_is_an_address(server: str) -> None:
         Resolver([server])
 
 
+@pytest.mark.rfc("3263", "4.1")
 def test_what_a_uri_says_of_its_transport() -> None:
     for uri, transport in (("sip:a@b", ""), ("sip:a@b;transport=UDP", "UDP"), ("sip:a@b;transport=sctp", "")):
         assert transport_of(Uri.parse(uri)) == transport
@@ -246,6 +254,7 @@ def srv(*agents: SipAgent) -> list[str]:
     return [f"{10 * number} 0 {agent.address[1]} one.example." for number, agent in enumerate(agents)]
 
 
+@pytest.mark.rfc("3263", "4.3")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_the_next_server_is_called_when_one_says_503(
     names: NameServer, resolver: Resolver, make_agent: MakeAgent, transport: str
@@ -292,6 +301,7 @@ async def test_other_refusals_are_answers(
     assert not free.calls
 
 
+@pytest.mark.rfc("3263", "4.3")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_the_next_server_is_called_when_nobody_listens_at_one(
     names: NameServer, resolver: Resolver, make_agent: MakeAgent, transport: str
@@ -307,6 +317,7 @@ async def test_the_next_server_is_called_when_nobody_listens_at_one(
     await ear.next("answered")
 
 
+@pytest.mark.rfc("3263", "4.3")
 async def test_the_next_server_is_called_when_one_keeps_silent_and_the_same_again_by_the_next_process(
     names: NameServer, resolver: Resolver, make_agent: MakeAgent, make_wire: MakeWire
 ) -> None:
@@ -374,6 +385,8 @@ async def test_a_server_that_wants_a_password_keeps_its_call(
     await ear.next("answered")
 
 
+@pytest.mark.rfc("3263", "4.1")
+@pytest.mark.rfc("5922", "7.1")
 async def test_names_lead_to_tls_and_the_name_that_was_called_is_the_one_that_counts(
     names: NameServer, resolver: Resolver, make_agent: MakeAgent, tmp_path: Path
 ) -> None:

@@ -20,6 +20,8 @@ def notify(event: str = "refer;id=2", state: str = "active;expires=60", body: by
     return read
 
 
+@pytest.mark.rfc("3420", "2")
+@pytest.mark.rfc("3515", "2.4.5")
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -42,6 +44,7 @@ def test_a_status_line_is_read_as_it_was_written() -> None:
     assert status_of(status_line(404, "Not Found")) == (404, "Not Found")
 
 
+@pytest.mark.rfc("3515", "2.4.4", "2.4.7")
 def test_a_subscription_is_followed_to_its_end() -> None:
     subscription = Subscription(2)
     assert not subscription.has_told
@@ -53,6 +56,7 @@ def test_a_subscription_is_followed_to_its_end() -> None:
     assert subscription.take(notify(cseq=3)) == (481, None)
 
 
+@pytest.mark.rfc("3515", "2.4.6")
 def test_what_belongs_to_another_subscription_is_refused() -> None:
     assert Subscription(2).take(notify(event="refer;id=3")) == (481, None)
     assert Subscription(2).take(notify(event="presence")) == (489, None)
@@ -72,12 +76,15 @@ def test_an_expiry_is_believed_only_as_a_number(text: str, expires_s: float | No
     assert notice is not None and notice.expires_s == expires_s
 
 
+@pytest.mark.rfc("4488", "4")
 def test_who_will_not_tell_says_so() -> None:
     assert wants_none(Response(202, "Accepted", {"refer-sub": ["false"]}))
     assert not wants_none(Response(202, "Accepted", {"refer-sub": ["true"]}))
     assert not wants_none(Response(202, "Accepted", {}))
 
 
+@pytest.mark.rfc("3515", "2.1", "2.4.1")
+@pytest.mark.rfc("4488", "4")
 def test_what_a_refer_carries() -> None:
     asked = dict(headers(Address.parse("sip:8001@192.0.2.1;transport=tcp"), "sip:dc0a-1-2-3@192.0.2.9:5060"))
     assert asked["Refer-To"] == "<sip:8001@192.0.2.1;transport=tcp>"

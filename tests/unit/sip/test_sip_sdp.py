@@ -3,6 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pytest
+
 from adapters.sip.sdp import (
     awake,
     black_hole,
@@ -27,6 +29,7 @@ TWICE = (
 )
 
 
+@pytest.mark.rfc("3264", "5")
 def test_media_lines_are_found_in_order() -> None:
     assert [(m.kind, m.port, m.protocol, m.formats) for m in medias(TWICE)] == [
         ("audio", 20004, "RTP/SAVP", "0 101"),
@@ -36,11 +39,13 @@ def test_media_lines_are_found_in_order() -> None:
     assert medias(b"") == []
 
 
+@pytest.mark.rfc("3264", "8.2")
 def test_zeroing_a_port_changes_that_port_alone() -> None:
     assert zero_port(TWICE, 1) == TWICE.replace(b"20004 RTP/AVP", b"0 RTP/AVP")
     assert zero_port(TWICE, 2) == TWICE.replace(b"20010/2", b"0")
 
 
+@pytest.mark.rfc("3264", "5.1")
 def test_of_one_audio_offered_twice_the_secure_line_is_given_up() -> None:
     assert without_doubles(TWICE) == TWICE.replace(b"20004 RTP/SAVP", b"0 RTP/SAVP")
     assert without_doubles(sdp(video=True)) == sdp(video=True)
@@ -51,6 +56,8 @@ def test_video_is_switched_off_in_place() -> None:
     assert without_video(sdp()) == sdp()
 
 
+@pytest.mark.rfc("3264", "6.1")
+@pytest.mark.rfc("3725", "4.3")
 def test_a_hold_answer_takes_the_first_plain_audio_into_a_black_hole() -> None:
     answer = hold(TWICE, 1, "192.0.2.7")
     assert [(m.kind, m.port, m.protocol) for m in medias(answer)] == [
@@ -63,10 +70,12 @@ def test_a_hold_answer_takes_the_first_plain_audio_into_a_black_hole() -> None:
     assert b"crypto" not in answer
 
 
+@pytest.mark.rfc("3264", "6")
 def test_a_refusal_takes_nothing() -> None:
     assert [m.port for m in medias(refusal(TWICE, 1, "192.0.2.7"))] == [0, 0, 0]
 
 
+@pytest.mark.rfc("3264", "8")
 def test_our_origin_replaces_the_origin_line_alone() -> None:
     changed = with_origin(sdp(), 1, 4, "192.0.2.7")
     assert changed == sdp().replace(b"o=- 7 1 IN IP4 127.0.0.1", b"o=diemcau 1 4 IN IP4 192.0.2.7")
@@ -89,6 +98,7 @@ def test_no_bytes_break_it(noise: bytes) -> None:
         same_media(text, noise)
 
 
+@pytest.mark.rfc("3725", "4.4")
 def test_a_black_hole_is_an_offer_that_sends_nothing_anywhere() -> None:
     offer = black_hole(1, "127.0.40.1")
     [audio] = medias(offer)
@@ -97,6 +107,7 @@ def test_a_black_hole_is_an_offer_that_sends_nothing_anywhere() -> None:
     assert origin(1, 1, "127.0.40.1") in offer
 
 
+@pytest.mark.rfc("3264", "8.4")
 def test_an_answer_to_a_hold_is_awake_again() -> None:
     held = b"v=0\r\nm=audio 4000 RTP/AVP 0\r\na=inactive\r\na=rtpmap:0 PCMU/8000\r\n"
     assert awake(held) == b"v=0\r\nm=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"

@@ -44,6 +44,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
+@pytest.mark.rfc("5626", "3.5.1", "4.4.1")
 async def test_what_answered_pings_and_stops_answering_is_dropped(make_agent: MakeAgent) -> None:
     async with Peer() as peer:
         agent, ear = await make_agent(terms=SOON), Ear()
@@ -61,6 +62,7 @@ async def test_what_answered_pings_and_stops_answering_is_dropped(make_agent: Ma
         await ended(reader)
 
 
+@pytest.mark.rfc("5626", "4.4.1")
 async def test_what_never_answers_pings_keeps_its_connection(make_agent: MakeAgent) -> None:
     async with Peer() as peer:
         agent = await make_agent(terms=SOON)
@@ -71,6 +73,7 @@ async def test_what_never_answers_pings_keeps_its_connection(make_agent: MakeAge
         assert not flow.closed
 
 
+@pytest.mark.rfc("5626", "3.5.1")
 async def test_a_pong_is_not_taken_for_half_a_ping_nor_a_ping_for_a_pong() -> None:
     framer = Framer()
     assert framer.feed(PONG) == []
@@ -82,6 +85,7 @@ async def test_a_pong_is_not_taken_for_half_a_ping_nor_a_ping_for_a_pong() -> No
     assert not framer.take_pong()
 
 
+@pytest.mark.rfc("3261", "18.3")
 @pytest.mark.parametrize("stranger", [b"", b"OPTIONS sip:x@h SIP/2.0\r\n", WHOLE + b"OPTIONS si", b"\r\n"])
 async def test_a_message_that_never_gets_whole_ends_the_connection(make_agent: MakeAgent, stranger: bytes) -> None:
     agent = await make_agent(terms=SOON)
@@ -140,6 +144,8 @@ async def test_one_source_cannot_take_all_connections(make_agent: MakeAgent) -> 
     assert not tcp._strangers
 
 
+@pytest.mark.rfc("5626", "5.3")
+@pytest.mark.rfc("5923", "8.1")
 async def test_who_registered_is_reached_over_its_connection(make_agent: MakeAgent) -> None:
     agent, ear = await make_agent(), Ear()
     reader, writer = await asyncio.open_connection(*agent.address)
@@ -160,6 +166,7 @@ async def test_who_registered_is_reached_over_its_connection(make_agent: MakeAge
     assert agent.routes.standing("TCP", host, port, agent.address) is None
 
 
+@pytest.mark.rfc("5626", "3.5")
 async def test_a_udp_flow_keeps_a_nat_open(make_agent: MakeAgent) -> None:
     agent = await make_agent()
     heard: asyncio.Queue[bytes] = asyncio.Queue()

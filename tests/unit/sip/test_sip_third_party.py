@@ -17,6 +17,7 @@ def walk(start: Step, *came: Came) -> tuple[Step, list[Do]]:
     return at, done
 
 
+@pytest.mark.rfc("3725", "4.1")
 def test_flow_one() -> None:
     assert walk(Step.CALLING, Came.NEAR_ANSWERED, Came.FAR_ANSWERED, Came.STORED) == (
         Step.UP,
@@ -24,6 +25,7 @@ def test_flow_one() -> None:
     )
 
 
+@pytest.mark.rfc("3725", "4.3")
 def test_flow_three() -> None:
     came = (Came.NEAR_ANSWERED, Came.STORED, Came.FAR_ANSWERED, Came.NEAR_AGREED_OTHERWISE, Came.STORED)
     assert walk(Step.CALLING_HELD, *came) == (
@@ -32,6 +34,7 @@ def test_flow_three() -> None:
     )
 
 
+@pytest.mark.rfc("3725", "6")
 def test_a_far_side_that_rings_long() -> None:
     came = (Came.NEAR_ANSWERED, Came.PATIENCE_OVER, Came.STORED, Came.FAR_ANSWERED, Came.STORED)
     parked = [Do.OFFER_TO_FAR, Do.STORE, Do.HOLD_NEAR, Do.STORE, Do.ACK_FAR, Do.REOFFER_TO_NEAR]
@@ -45,6 +48,7 @@ def test_a_far_side_that_rings_long() -> None:
     )
 
 
+@pytest.mark.rfc("3725", "4.4")
 def test_flow_four_is_where_a_near_side_leads_that_wants_an_offer() -> None:
     for start in (Step.CALLING, Step.CALLING_HELD):
         came = (Came.NEAR_WANTS_OFFER, Came.NEAR_ANSWERED, Came.STORED, Came.FAR_ANSWERED)
@@ -90,6 +94,7 @@ def test_what_rings_is_stored_where_the_near_half_is_stored() -> None:
         assert step(at, Came.FAR_RINGS) == (at, ())
 
 
+@pytest.mark.rfc("3261", "14.1")
 def test_glare_waits_and_asks_again_wherever_something_was_asked() -> None:
     asks = {Do.REOFFER_TO_NEAR, Do.REOFFER_TO_FAR, Do.REOFFER_PLAIN_TO_NEAR}
     for after, actions in TABLE.values():

@@ -64,6 +64,7 @@ async def refused(agent: SipAgent, uri: str) -> str:
     return str(reason)
 
 
+@pytest.mark.rfc("3261", "26.2.1", "26.2.2")
 @pytest.mark.parametrize("uri", ["sips:room@vc.example:{}", "sip:room@vc.example:{};transport=tls"])
 async def test_a_call_over_tls_and_everything_inside_it(
     make_agent: MakeAgent, authority: Authority, resolver: Resolver, uri: str
@@ -87,6 +88,8 @@ async def test_a_call_over_tls_and_everything_inside_it(
     assert (len(near.routes.at(near.address).tls), len(far.routes.at(far.address).tls)) == connections == (1, 1)
 
 
+@pytest.mark.rfc("5923", "8.1")
+@pytest.mark.rfc("3261", "26.3.2.1")
 async def test_who_has_no_certificate_calls_and_is_called_back_on_its_connection(
     make_agent: MakeAgent, authority: Authority, resolver: Resolver
 ) -> None:
@@ -120,6 +123,7 @@ async def test_a_later_process_finds_who_was_called_behind_a_bare_contact(
     await callee.ear.next("ended")
 
 
+@pytest.mark.rfc("3261", "26.3.1")
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -142,6 +146,7 @@ async def test_a_certificate_that_is_wrong_is_told_in_words(
     assert callee.calls.empty()
 
 
+@pytest.mark.rfc("3261", "26.3.1")
 async def test_an_issuer_that_is_not_trusted_is_named(
     make_agent: MakeAgent, authority: Authority, resolver: Resolver, tmp_path: Path
 ) -> None:
@@ -180,6 +185,7 @@ async def test_a_pin_stands_for_name_and_issuer_and_for_that_certificate_only(
     assert f"its certificate is not the pinned one but sha256:{device.fingerprint}" in reason
 
 
+@pytest.mark.rfc("3261", "26.2.1")
 @pytest.mark.parametrize("behaviour", ["answers something else", "hangs up", "keeps silent"])
 async def test_a_peer_without_tls_is_told_in_words(make_agent: MakeAgent, authority: Authority, behaviour: str) -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,6 +208,7 @@ async def test_a_peer_without_tls_is_told_in_words(make_agent: MakeAgent, author
     server.close()
 
 
+@pytest.mark.rfc("3261", "26.2.1")
 async def test_nobody_listens_for_tls(make_agent: MakeAgent, authority: Authority) -> None:
     far, near = await make_agent(), await make_agent(tls=tls(authority.ca))
     port = far.address[1]
@@ -209,6 +216,7 @@ async def test_nobody_listens_for_tls(make_agent: MakeAgent, authority: Authorit
     assert await refused(near, f"sips:x@127.0.0.1:{port}") == f"TLS to 127.0.0.1:{port}: nobody listens there"
 
 
+@pytest.mark.rfc("3261", "26.3.1")
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 async def test_a_peer_with_old_tls_only_is_refused(make_agent: MakeAgent, authority: Authority) -> None:
     own = authority.issue("127.0.0.1")
@@ -225,6 +233,7 @@ async def test_a_peer_with_old_tls_only_is_refused(make_agent: MakeAgent, author
     server.close()
 
 
+@pytest.mark.rfc("5922", "7.1")
 async def test_an_address_is_believed_by_an_address_in_the_certificate(
     make_agent: MakeAgent, authority: Authority
 ) -> None:
@@ -284,6 +293,7 @@ async def test_a_caller_without_a_certificate_is_taken_in_and_a_handshake_that_i
     writer.close()
 
 
+@pytest.mark.rfc("5922", "7.1", "7.2")
 @pytest.mark.parametrize(
     ("certificate", "names"),
     [

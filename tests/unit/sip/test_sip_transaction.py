@@ -86,6 +86,7 @@ def statuses(bench: Bench) -> list[int]:
     return [told.response.status for told in bench.told if isinstance(told, Deliver)]
 
 
+@pytest.mark.rfc("3261", "17.1.1.2")
 def test_an_invite_is_repeated_at_doubling_gaps_and_given_up_after_32_s() -> None:
     bench, _, _ = begin("INVITE")
     bench.run(40)
@@ -96,6 +97,7 @@ def test_an_invite_is_repeated_at_doubling_gaps_and_given_up_after_32_s() -> Non
     assert not bench.layer.wheel
 
 
+@pytest.mark.rfc("3261", "17.1.2.2")
 def test_another_request_is_repeated_at_gaps_up_to_t2() -> None:
     bench, _, _ = begin("BYE")
     bench.run(40)
@@ -103,6 +105,7 @@ def test_another_request_is_repeated_at_gaps_up_to_t2() -> None:
     assert bench.told[0].why == "timeout"
 
 
+@pytest.mark.rfc("3261", "17.1.1.2", "17.1.2.2")
 def test_nothing_is_repeated_over_tcp() -> None:
     for method in ("INVITE", "BYE"):
         bench, _, _ = begin(method, Way(reliable=True, transport="TCP"))
@@ -111,6 +114,7 @@ def test_nothing_is_repeated_over_tcp() -> None:
         assert bench.told[0].why == "timeout"
 
 
+@pytest.mark.rfc("3261", "17.1.1.2", "17.1.2.2")
 def test_a_1xx_stops_an_invite_and_slows_another_request() -> None:
     bench, invite, way = begin("INVITE")
     bench.layer.response(reply(invite, 180), way, bench.now)
@@ -124,6 +128,7 @@ def test_a_1xx_stops_an_invite_and_slows_another_request() -> None:
     assert bench.times == about([0.0, 4.0, 8.0])
 
 
+@pytest.mark.rfc("3261", "17.1.1.3")
 def test_a_refused_invite_is_acknowledged_each_time_and_told_once() -> None:
     bench, invite, way = begin("INVITE")
     for _ in range(3):
@@ -135,6 +140,7 @@ def test_a_refused_invite_is_acknowledged_each_time_and_told_once() -> None:
     assert len(bench.layer) == 0
 
 
+@pytest.mark.rfc("6026", "7.2")
 def test_every_2xx_of_an_invite_is_told_for_32_s() -> None:
     bench, invite, way = begin("INVITE")
     for tag in ("one", "one", "two"):
@@ -148,6 +154,7 @@ def test_every_2xx_of_an_invite_is_told_for_32_s() -> None:
     assert bench.lines == ["INVITE sip:b@h SIP/2.0"]
 
 
+@pytest.mark.rfc("3261", "17.1.3", "18.1.2")
 def test_a_response_is_believed_only_from_where_the_request_went() -> None:
     bench, bye, way = begin("BYE")
     for stranger in (Way(host="192.0.2.66"), Way(port=5061)):
@@ -168,6 +175,8 @@ def test_a_response_is_believed_only_from_where_the_request_went() -> None:
     assert bench.layer.response(reply(bye, 200), way, bench.now)
 
 
+@pytest.mark.rfc("3581", "3")
+@pytest.mark.rfc("3261", "18.2.2")
 def test_a_peer_that_knows_no_rport_may_answer_from_another_port() -> None:
     bench, bye, _ = begin("BYE")
     old = reply(bye, 200)
@@ -175,6 +184,7 @@ def test_a_peer_that_knows_no_rport_may_answer_from_another_port() -> None:
     assert bench.layer.response(old, Way(port=5099), bench.now)
 
 
+@pytest.mark.rfc("3261", "18.4", "17.1.4")
 def test_a_datagram_that_was_refused_ends_the_wait_unless_somebody_has_answered() -> None:
     bench, _, _ = begin("INVITE")
     bench.layer.request_failed("z9hG4bK1", "INVITE", bench.now)
@@ -188,6 +198,7 @@ def test_a_datagram_that_was_refused_ends_the_wait_unless_somebody_has_answered(
     assert len(bench.told) == 1
 
 
+@pytest.mark.rfc("3261", "17.1.4")
 def test_a_lost_connection_fails_what_waits_on_it_and_nothing_else() -> None:
     bench, gone, other = Bench(), Way(reliable=True), Way(reliable=True)
     bench.layer.start(request("BYE", "z9hG4bKa"), gone, "a", bench.now)
@@ -209,6 +220,7 @@ def take(method: str, way: Way | None = None) -> tuple[Bench, Request, Way, Serv
     return bench, made, way, server
 
 
+@pytest.mark.rfc("3261", "17.2.2")
 def test_a_repeated_request_gets_the_same_answer_and_is_not_told_again() -> None:
     bench, info, way, server = take("INFO")
     assert bench.layer.request(info, way, bench.now) is None
@@ -223,6 +235,8 @@ def test_a_repeated_request_gets_the_same_answer_and_is_not_told_again() -> None
     assert len(bench.layer) == 0
 
 
+@pytest.mark.rfc("3261", "13.3.1.4")
+@pytest.mark.rfc("6026", "7.1")
 def test_a_2xx_is_repeated_until_the_ack_and_given_up_after_32_s() -> None:
     bench, invite, way, server = take("INVITE")
     server.respond(response_to(invite, 200, to_tag="t"), bench.now)
@@ -243,6 +257,7 @@ def test_a_2xx_is_repeated_until_the_ack_and_given_up_after_32_s() -> None:
     assert [told.why for told in bench.told] == ["no ack"]
 
 
+@pytest.mark.rfc("3261", "17.2.1")
 def test_a_refusal_is_repeated_until_its_own_ack() -> None:
     bench, invite, _, server = take("INVITE")
     server.respond(response_to(invite, 486, to_tag="t"), bench.now)
@@ -257,12 +272,15 @@ def test_a_refusal_is_repeated_until_its_own_ack() -> None:
     assert (bench.told, len(bench.layer)) == ([], 0)
 
 
+@pytest.mark.rfc("3261", "17.1.1.3")
+@pytest.mark.rfc("6026", "7.1")
 def test_the_ack_of_a_2xx_is_not_the_transactions() -> None:
     bench, invite, _, server = take("INVITE")
     server.respond(response_to(invite, 200, to_tag="t"), bench.now)
     assert not bench.layer.ack(request("ACK"), bench.now)
 
 
+@pytest.mark.rfc("3261", "17.2.3")
 def test_a_branch_is_one_callers_and_one_methods() -> None:
     bench, _, way, server = take("INVITE")
     other = request("INVITE")
@@ -273,6 +291,7 @@ def test_a_branch_is_one_callers_and_one_methods() -> None:
     assert bench.layer.request(cancel, way, bench.now) is not None
 
 
+@pytest.mark.rfc("3261", "17.2.3")
 def test_callers_of_before_rfc_3261_are_told_apart_without_a_branch() -> None:
     bench, way = Bench(), Way()
     for cseq in (1, 1, 2):

@@ -53,6 +53,9 @@ class Asked:
         return response.sdp
 
 
+@pytest.mark.rfc("3725", "7")
+@pytest.mark.rfc("3311", "5.1")
+@pytest.mark.rfc("3264", "8")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @pytest.mark.parametrize("who", ["near", "far"])
 async def test_other_media_are_passed_on_byte_for_byte(s: Stage, who: str, method: str) -> None:
@@ -74,6 +77,8 @@ async def test_other_media_are_passed_on_byte_for_byte(s: Stage, who: str, metho
     await s.drained(mind)
 
 
+@pytest.mark.rfc("3725", "7")
+@pytest.mark.rfc("3261", "14.2")
 @pytest.mark.parametrize("who", ["near", "far"])
 async def test_a_wish_without_sdp_brings_an_offer_and_takes_an_answer(s: Stage, who: str) -> None:
     mind = await up(s)
@@ -92,6 +97,8 @@ async def test_a_wish_without_sdp_brings_an_offer_and_takes_an_answer(s: Stage, 
     await s.drained(mind)
 
 
+@pytest.mark.rfc("3261", "14.1")
+@pytest.mark.rfc("3311", "5.3")
 @pytest.mark.parametrize(("theirs", "passed_on"), [(488, 488), (491, 491), (500, 500), (408, 500), (403, 403)])
 async def test_a_refused_wish_leaves_the_pair_as_it_was(s: Stage, theirs: int, passed_on: int) -> None:
     mind = await up(s)
@@ -107,6 +114,8 @@ async def test_a_refused_wish_leaves_the_pair_as_it_was(s: Stage, theirs: int, p
     assert mind.told[-1] == "LegConnected"
 
 
+@pytest.mark.rfc("3261", "14.2")
+@pytest.mark.rfc("3311", "5.2")
 async def test_wishes_that_meet_are_both_refused_with_glare_and_may_come_again(s: Stage) -> None:
     await up(s)
     waits: list[object] = []
@@ -128,6 +137,8 @@ async def test_wishes_that_meet_are_both_refused_with_glare_and_may_come_again(s
     s.far.call.ack()
 
 
+@pytest.mark.rfc("4028", "9")
+@pytest.mark.rfc("3311", "5.2")
 async def test_a_session_refresh_is_answered_here(s: Stage) -> None:
     await up(s)
     asked = Asked()
@@ -149,6 +160,7 @@ async def test_a_side_that_leaves_while_its_wish_is_asked(s: Stage) -> None:
     await s.forgotten(mind)
 
 
+@pytest.mark.rfc("3264", "8")
 async def test_what_a_parked_side_sees_later_keeps_our_origin() -> None:
     async with stage() as s:
         s.near.on_offer = lambda offer: offer.answer(NEAR_SDP)
@@ -163,6 +175,8 @@ async def test_what_a_parked_side_sees_later_keeps_our_origin() -> None:
         assert [origin[:3] for origin in origins] == [[b"o=diemcau", b"1", b"2"], [b"o=diemcau", b"1", b"3"]]
 
 
+@pytest.mark.rfc("2976", "2")
+@pytest.mark.rfc("6086", "4.2.1")
 async def test_digits_come_in_order_to_the_far_side_only(s: Stage) -> None:
     await up(s, digits="24*68A#", digits_delay_s=0.02)
     await until(lambda: len(s.far.infos) == 7)
@@ -181,6 +195,7 @@ async def test_digits_stop_when_the_call_ends(s: Stage) -> None:
     assert len(s.far.infos) == pressed < 9
 
 
+@pytest.mark.rfc("6086", "4.2.1")
 async def test_a_key_that_is_not_taken_ends_the_pressing(s: Stage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     s.far.info_status = 415

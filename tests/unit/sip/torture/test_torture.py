@@ -1,7 +1,7 @@
 """RFC 4475: each message over a real UDP socket, the answer it gets, and the socket alive afterwards.
 
 The messages ask for their answers on port 5060 or 5050 (section 18.2.2 of RFC 3261: the port of the
-Via, at the address where the request really came from), so the tester has an address of its own.
+Via, at the address where the request really came from), so the sender has an address of its own.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.echoes
 EACH = pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.name)
 OPTIONS = (
     "OPTIONS sip:anybody@example.com SIP/2.0\r\nVia: SIP/2.0/UDP {0}:5060;branch=z9hG4bKalive\r\n"
-    "From: <sip:tester@{0}>;tag=1\r\nTo: <sip:anybody@example.com>\r\nCall-ID: alive\r\nCSeq: 1 OPTIONS\r\n\r\n"
+    "From: <sip:sender@{0}>;tag=1\r\nTo: <sip:anybody@example.com>\r\nCall-ID: alive\r\nCSeq: 1 OPTIONS\r\n\r\n"
 )
 
 
@@ -56,17 +56,17 @@ class Sender(asyncio.DatagramProtocol):
 
 
 @pytest.fixture
-async def tester() -> AsyncIterator[Sender]:
-    loop, tester = asyncio.get_running_loop(), Sender()
+async def sender() -> AsyncIterator[Sender]:
+    loop, sender = asyncio.get_running_loop(), Sender()
     for _ in range(50):
-        tester.host = f"127.{random.randrange(101, 120)}.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
+        sender.host = f"127.{random.randrange(101, 120)}.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
         with contextlib.suppress(OSError):
             for port in PORTS:
-                made, _ = await loop.create_datagram_endpoint(lambda: tester, local_addr=(tester.host, port))
-                tester.transports.append(made)
+                made, _ = await loop.create_datagram_endpoint(lambda: sender, local_addr=(sender.host, port))
+                sender.transports.append(made)
             break
-    yield tester
-    for transport in tester.transports:
+    yield sender
+    for transport in sender.transports:
         transport.close()
 
 
@@ -79,6 +79,7 @@ def test_all_49_are_here() -> None:
     assert {path.stem for path in FOLDER.glob("*.dat")} == {message.name for message in MESSAGES}
 
 
+@pytest.mark.rfc("4475", "3.1.1", "3.1.2")
 @EACH
 def test_what_is_well_formed_is_read_and_the_rest_is_not(message: Message) -> None:
     try:
@@ -89,14 +90,16 @@ def test_what_is_well_formed_is_read_and_the_rest_is_not(message: Message) -> No
         assert message.read
 
 
+@pytest.mark.rfc("4475", "3.1.1", "3.1.2", "3.2", "3.3", "3.4")
+@pytest.mark.rfc("3261", "8.2.2.1", "8.2.2.3", "8.2.3", "18.2.2", "21.5.6")
 @EACH
 async def test_the_answer_is_the_one_asked_for_and_the_socket_lives_on(
-    make_agent: MakeAgent, tester: Sender, message: Message
+    make_agent: MakeAgent, sender: Sender, message: Message
 ) -> None:
     agent: SipAgent = await make_agent(on_invite=is_busy)
-    tester.send(message.data, agent.address)
-    tester.send(OPTIONS.format(tester.host).encode(), agent.address)
-    first = await tester.next()
+    sender.send(message.data, agent.address)
+    sender.send(OPTIONS.format(sender.host).encode(), agent.address)
+    first = await sender.next()
     if message.status != DROPPED:
         assert first.status == message.status, first
         assert first.call_id != "alive"
@@ -110,17 +113,17 @@ async def test_the_answer_is_the_one_asked_for_and_the_socket_lives_on(
             assert first.headers["from"] == asked.headers["from"]
             assert len(first.listed("via")) == len(asked.listed("via"))
         while first.call_id != "alive":  # a 486 repeats itself until its ACK
-            first = await tester.next()
+            first = await sender.next()
     assert (first.status, first.call_id) == (200, "alive")
     assert len(agent) == 0
 
 
-async def test_all_of_them_one_after_the_other_leave_nothing_behind(make_agent: MakeAgent, tester: Sender) -> None:
+async def test_all_of_them_one_after_the_other_leave_nothing_behind(make_agent: MakeAgent, sender: Sender) -> None:
     agent: SipAgent = await make_agent(on_invite=is_busy)
     for message in MESSAGES * 3:
-        tester.send(message.data, agent.address)
-    tester.send(OPTIONS.format(tester.host).encode(), agent.address)
-    while (await tester.next()).call_id != "alive":
+        sender.send(message.data, agent.address)
+    sender.send(OPTIONS.format(sender.host).encode(), agent.address)
+    while (await sender.next()).call_id != "alive":
         pass
     gone = asyncio.Event()
 
@@ -135,6 +138,8 @@ async def test_all_of_them_one_after_the_other_leave_nothing_behind(make_agent: 
     assert len(agent) == 0
 
 
+@pytest.mark.rfc("4475", "3.1.1", "3.1.2")
+@pytest.mark.rfc("3261", "18.3")
 @EACH
 async def test_over_tcp_it_is_answered_or_the_stream_is_given_up(make_agent: MakeAgent, message: Message) -> None:
     agent: SipAgent = await make_agent(on_invite=is_busy)
@@ -165,6 +170,8 @@ def read(name: str) -> Request | Response:
     return parse((FOLDER / f"{name}.dat").read_bytes())
 
 
+@pytest.mark.rfc("4475", "3.1.1")
+@pytest.mark.rfc("3261", "7.3.1")
 def test_wsinv_is_read_through_its_folds() -> None:
     message = read("wsinv")
     assert isinstance(message, Request)
@@ -179,6 +186,8 @@ def test_wsinv_is_read_through_its_folds() -> None:
     assert len(message.sdp) == 150
 
 
+@pytest.mark.rfc("4475", "3.1.1")
+@pytest.mark.rfc("3261", "25.1", "19.1.2")
 def test_intmeth_keeps_every_odd_character() -> None:
     message = read("intmeth")
     assert isinstance(message, Request)
@@ -202,6 +211,8 @@ def test_longreq_is_read_to_its_end() -> None:
     assert len(message.sdp) == 150
 
 
+@pytest.mark.rfc("4475", "3.2")
+@pytest.mark.rfc("3261", "17.2.3")
 def test_badbranch_names_no_transaction() -> None:
     """Two requests that have no more than the cookie in common are two (RFC 3261 section 17.2.3)."""
     layer = Transactions(FAST, Wheel())
@@ -218,6 +229,8 @@ def test_dblreq_ends_where_its_length_says() -> None:
     assert (message.method, message.body) == ("REGISTER", b"")
 
 
+@pytest.mark.rfc("4475", "3.1.1")
+@pytest.mark.rfc("3261", "19.1.1")
 def test_semiuri_has_its_semicolon_in_the_user() -> None:
     message = read("semiuri")
     assert isinstance(message, Request)
@@ -232,6 +245,8 @@ def test_mpart01_is_framed_by_its_length_whatever_it_holds() -> None:
     assert message.sdp == b""
 
 
+@pytest.mark.rfc("4475", "3.1.1")
+@pytest.mark.rfc("3261", "7.2")
 def test_reasons_are_any_words_or_none() -> None:
     words, none = read("unreason"), read("noreason")
     assert isinstance(words, Response)
