@@ -244,7 +244,7 @@ def _resolver(servers: Sequence[dns.nameserver.Do53Nameserver]) -> dns.asyncreso
             resolver = dns.asyncresolver.Resolver(os.fspath(_RESOLV))
         except (dns.exception.DNSException, OSError):
             return None
-    resolver.cache = None  # type: ignore[assignment]  # plans are kept, with what they were made from
+    resolver.cache = None  # plans are kept, with what they were made from
     resolver.timeout = 1.0
     return resolver
 

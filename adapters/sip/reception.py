@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from adapters.sip import session_timer
 from adapters.sip.call import ALLOW, Call
+from adapters.sip.connection import Connection
 from adapters.sip.dialog import Dialog
 from adapters.sip.listener import CallListener
 from adapters.sip.message import Malformed, Request, Response, parse, rejection, response_to, split_commas
 from adapters.sip.route import is_literal
-from adapters.sip.stream import Connection
 from adapters.sip.transaction import Server
 from adapters.sip.transport import Flow
 from adapters.sip.udp import UdpFlow

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+from adapters.sip.connection import Connection
 from adapters.sip.dialog import Dialog
 from adapters.sip.locate import NoWay, Plan, Target, direct
 from adapters.sip.message import Request, uri_of
 from adapters.sip.names import Resolver
-from adapters.sip.stream import Connection, Streams, Terms
+from adapters.sip.stream import Streams, Terms
 from adapters.sip.tls import Tls
 from adapters.sip.transport import Flow, Owner
 from adapters.sip.udp import Udp, UdpFlow

@@ -1,31 +1,22 @@
-"""SIP over TCP and TLS: connections both ways, cut into messages, kept alive, and bounded.
+"""Every connection of one address of ours over TCP or TLS: opened, taken in, used again, and bounded.
 
-A connection that we opened is pinged (RFC 5626 section 4.4.1); once its peer has answered a
-ping, a ping without answer is the end of it. Not all peers answer: Asterisk 22 does not,
-baresip does (measured). A stranger has `Terms.message_s` for its first whole message.
+A stranger has `Terms.message_s` for its first whole message, and one source can have only so
+many connections; what is reused is what stands to the same socket (RFC 5923).
 """
 
 import asyncio
-import random
 import socket
-import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography import x509
-
-from adapters.sip.framing import Framer
-from adapters.sip.message import Malformed
+from adapters.sip.connection import Connection
+from adapters.sip.secured import Secured
 from adapters.sip.tls import Tls, in_words
-from adapters.sip.transport import PING, PONG, Flow, Owner
-from adapters.sip.uri import host_port
+from adapters.sip.transport import Owner
 
-_MAX_BACKLOG = 1024 * 1024
-"""Bytes that may wait for a slow peer; beyond it the connection is given up."""
 _IP_BIND_ADDRESS_NO_PORT = 24
-_KEEP_IDLE_S = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,195 +35,6 @@ class Terms:
     """Incoming ones of them from one address."""
     strangers: int = 64
     """From one address that have not sent a whole message yet."""
-
-
-class Connection(Flow, asyncio.Protocol):
-    """One connection, theirs or ours; what is sent before it stands waits."""
-
-    __slots__ = (
-        "_alarm",
-        "_framer",
-        "_owner",
-        "_pinged",
-        "_streams",
-        "_transport",
-        "_waiting",
-        "_waits",
-        "answers",
-        "closed",
-        "is_known",
-        "is_lent",
-        "name",
-        "names",
-        "our_port",
-        "outgoing",
-        "stood",
-        "unanswered",
-        "why",
-    )
-    reliable = True
-    transport = "TCP"
-
-    def __init__(
-        self, streams: "Streams", host: str, port: int, names: tuple[str, ...] = (), our_port: int = 0
-    ) -> None:
-        super().__init__(host, port, streams.home)
-        self._streams = streams
-        self._owner = streams.owner
-        self._framer = Framer()
-        self._transport: asyncio.Transport | None = None
-        self._waiting: list[bytes] = []
-        self._waits = 0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._pinged = False
-        self.names = names
-        self.name = names[0] if names else ""
-        """Who we connected to; empty for TCP and for who connected to us."""
-        self.our_port = our_port
-        self.outgoing = False
-        self.closed = False
-        self.stood = False
-        self.is_known = False
-        """Whether it has ever sent a whole message."""
-        self.is_lent = False
-        """Whether new calls may go over it though its peer opened it: it registered over it."""
-        self.answers = False
-        """Whether its peer has shown that it answers pings."""
-        self.unanswered = 0
-        """Pings in a row without an answer."""
-        self.why = ""
-
-    def send(self, data: bytes) -> None:
-        if self.closed:
-            return
-        if self._transport is None:
-            self._waiting.append(data)
-            self._waits += len(data)
-            if self._waits > _MAX_BACKLOG:
-                self.close("too much waits for it")
-        elif self._transport.get_write_buffer_size() > _MAX_BACKLOG:
-            self.close("the peer reads too slowly")
-        else:
-            self._transport.write(data)
-
-    def ping(self) -> None:
-        """Ask for a sign of life; without one the connection fails, if its peer ever gave one."""
-        self.send(PING)
-        if not self.closed:
-            self._pinged = True
-            self._set_alarm(self._streams.terms.pong_s, self._no_pong)
-
-    def close(self, why: str = "") -> None:
-        if self._transport is not None:
-            self._transport.abort()
-        self._gone(why)
-
-    def keep(self) -> None:
-        """Ping it from now on, again and again."""
-        self._pinged = False
-        self._set_alarm(random.uniform(*self._streams.terms.ping_s), self.ping)
-
-    def _set_alarm(self, delay_s: float, action: Callable[[], None]) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = asyncio.get_running_loop().call_later(delay_s, action)
-
-    def _no_pong(self) -> None:
-        self.unanswered += 1
-        if self.answers:
-            self.close("the peer answers no ping any more")
-        else:
-            self.keep()
-
-    # -- what asyncio tells -----------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        if self.closed:
-            transport.abort()
-            return
-        self._transport = transport
-        if wrong := self._objection(transport):
-            self.close(wrong)
-            return
-        self.stood = True
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            _tune(sock)
-        for data in self._waiting:
-            transport.write(data)
-        self._waiting = []
-        self._waits = 0
-        if self.outgoing:
-            self.keep()
-
-    def _objection(self, transport: asyncio.Transport) -> str:
-        return ""
-
-    def data_received(self, data: bytes) -> None:
-        framer = self._framer
-        try:
-            messages = framer.feed(data)
-        except Malformed as wrong:
-            self._owner.unreadable(wrong, self)
-            self.close(f"what came is no SIP: {wrong}")
-            return
-        if framer.pings:
-            framer.pings = 0
-            self.send(PONG)
-        elif self._pinged and framer.take_pong():
-            self.answers = True
-            self.unanswered = 0
-            self.keep()
-        for message in messages:
-            if self.closed:
-                return
-            self._owner.received(message, self)
-        if self.closed:
-            return
-        if messages and not self.is_known:
-            self.is_known = True
-            self._streams.met(self)
-        if framer.partial:
-            self._streams.expect(self, anew=bool(messages))
-        elif self.is_known or self.outgoing:
-            self._streams.satisfied(self)
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._gone("the peer closed the connection" if exc is None else self._blame(exc))
-
-    def _blame(self, error: BaseException) -> str:
-        return str(getattr(error, "strerror", None) or error)
-
-    def _gone(self, why: str) -> None:
-        if not self.closed:
-            self.closed = True
-            self._waiting = []
-            self.why = f"{self.transport} to {host_port(self.name or self.host, self.port)}: {why}" if why else ""
-            if self._alarm is not None:
-                self._alarm.cancel()
-                self._alarm = None
-            self._streams.forget(self)
-            self._owner.flow_failed(self)
-
-
-class Secured(Connection):
-    """A connection with TLS."""
-
-    __slots__ = ()
-    transport = "TLS"
-
-    def _objection(self, transport: asyncio.Transport) -> str:
-        tls = self._streams.tls
-        if not self.outgoing or tls is None:
-            return ""
-        return tls.objection(transport.get_extra_info("ssl_object"), self.names)
-
-    def _blame(self, error: BaseException) -> str:
-        return in_words(error)
 
 
 class Streams:
@@ -313,46 +115,29 @@ class Streams:
             connection = self._kind(self, host, port, names, 0 if wrong else sock.getsockname()[1])
             connection.outgoing = True
             self._connections[host, port, name] = connection
-            self._start(self._open(connection, sock, wrong))
+            self.start(self._open(connection, sock, wrong))
         return connection
 
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run something beside; it ends with us."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _open(self, connection: Connection, sock: socket.socket, wrong: OSError | None) -> None:
         loop = asyncio.get_running_loop()
-        host, port, names = connection.host, connection.port, connection.names
-        terms = self.terms
         try:
             if wrong is not None:
                 raise wrong
-            async with asyncio.timeout(terms.connect_s):
-                await loop.sock_connect(sock, (host, port))
-            if self.tls is None:
-                await loop.create_connection(lambda: connection, sock=sock)
-                return
-            await loop.create_connection(
-                lambda: connection,
-                sock=sock,
-                ssl=self.tls.client(names),
-                server_hostname=names[0] if names else host,
-                ssl_handshake_timeout=terms.connect_s,
-            )
+            async with asyncio.timeout(self.terms.connect_s):
+                await loop.sock_connect(sock, (connection.host, connection.port))
+            await loop.create_connection(lambda: connection, sock=sock)
         except asyncio.CancelledError:
             sock.close()
             raise
-        except ssl.SSLCertVerificationError as error:
-            connection.close(in_words(error, await _shown(host, port, connection.name, terms.connect_s)))
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError) as error:
             sock.close()
-            if self.tls is not None:
-                connection.close(in_words(error))
-            elif isinstance(error, TimeoutError):
-                connection.close("no answer")
-            else:
-                connection.close(in_words(error))
+            connection.close("no answer" if isinstance(error, TimeoutError) else in_words(error))
 
     # -- theirs -----------------------------------------------------------------------
 
@@ -375,29 +160,8 @@ class Streams:
         self._hosts[host] += 1
         self._strangers[host] += 1
         self.expect(connection)
-        if self.tls is None:
-            transport.set_protocol(connection)
-            connection.connection_made(transport)
-        else:
-            self._start(self._shake_hands(connection, transport, self.tls))
-
-    async def _shake_hands(self, connection: Connection, transport: asyncio.Transport, tls: Tls) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            secured = await loop.start_tls(
-                transport, connection, tls.server(), server_side=True, ssl_handshake_timeout=self.terms.connect_s
-            )
-        except asyncio.CancelledError:
-            transport.abort()
-            raise
-        except (OSError, TimeoutError) as error:
-            transport.abort()
-            connection.close(in_words(error))
-            return
-        if secured is None:
-            connection.close("the peer broke the handshake off")
-        else:
-            connection.connection_made(secured)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
 
     def met(self, connection: Connection) -> None:
         """It has sent a whole message: a stranger no more."""
@@ -457,29 +221,3 @@ class _Incoming(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._streams.arrived(transport)
-
-
-def _tune(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # a peer that lost power is noticed though it owes us nothing
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_IDLE_S)
-
-
-async def _shown(host: str, port: int, name: str, limit_s: float) -> x509.Certificate | None:
-    """The certificate that somebody shows and that is not believed, to say what is wrong with it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # it is only read: not a byte of SIP goes over this connection
-    try:
-        async with asyncio.timeout(limit_s):
-            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name or host)
-    except (OSError, TimeoutError, ValueError):
-        return None
-    shown = writer.get_extra_info("ssl_object")
-    raw = shown.getpeercert(binary_form=True) if shown is not None else None
-    writer.transport.abort()
-    try:
-        return x509.load_der_x509_certificate(raw) if raw else None
-    except ValueError:
-        return None

@@ -112,6 +112,7 @@ class Tls:
         if trust.certificate is not None:
             server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             server.minimum_version = ssl.TLSVersion.TLSv1_2
+            server.options |= ssl.OP_NO_RENEGOTIATION
             self._show(server)
             self._server = server
         self._client = self._calling(ssl.CERT_REQUIRED) if trust.ca is not None else None
@@ -141,6 +142,7 @@ class Tls:
     def _calling(self, mode: ssl.VerifyMode) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION
         context.check_hostname = False  # RFC 5922 has rules of its own: `objection`
         context.verify_mode = mode
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a device's own certificate in the CA file will do

@@ -45,6 +45,7 @@ class Flow(Protocol):
     transport: str
     host: str
     port: int
+    why: str
 
     def send(self, data: bytes) -> None: ...
 

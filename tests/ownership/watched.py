@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.bridges.asterisk import connection as ami
-from adapters.sip import stream
+from adapters.sip import connection as streams
 from adapters.sip import udp as datagrams
 from api.cli import main
 from orchestrator.lease import Lease, Leases, boot_time_s
@@ -45,14 +45,14 @@ class Record:
 
 def watch(record: Record) -> None:
     """Have everything that goes to devices recorded."""
-    send_udp, send_tcp, ask = datagrams.Udp.send, stream.Connection.send, ami.Connection._request
+    send_udp, send_tcp, ask = datagrams.Udp.send, streams.Connection.send, ami.Connection._request
     acquire = Leases.acquire
 
     def udp(self: datagrams.Udp, data: bytes, host: str, port: int) -> None:
         record.sip(data, host, port)
         send_udp(self, data, host, port)
 
-    def tcp(self: stream.Connection, data: bytes) -> None:
+    def tcp(self: streams.Connection, data: bytes) -> None:
         record.sip(data, self.host, self.port)
         send_tcp(self, data)
 
@@ -67,7 +67,7 @@ def watch(record: Record) -> None:
         return lease
 
     datagrams.Udp.send = udp  # type: ignore[method-assign]
-    stream.Connection.send = tcp  # type: ignore[method-assign]
+    streams.Connection.send = tcp  # type: ignore[method-assign]
     ami.Connection._request = request  # type: ignore[method-assign]
     Leases.acquire = acquired  # type: ignore[method-assign]
 

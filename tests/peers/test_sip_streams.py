@@ -20,8 +20,9 @@ from adapters.endpoints.sip.adapter import SipEndpoint
 from adapters.events import LegConnected
 from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
+from adapters.sip.connection import Connection
 from adapters.sip.names import Resolver
-from adapters.sip.stream import Connection, Terms
+from adapters.sip.stream import Terms
 from adapters.sip.tls import Tls, Trust
 from adapters.values import Address, Control, DialOptions
 from tests.peers.lab.asterisk import Asterisk, eyes
@@ -70,7 +71,7 @@ class Lab:
     async def is_empty(self) -> None:
         """Nobody has a call, each by its own list."""
         async with asyncio.timeout(20):
-            while await self.members() or await self.one.active_calls() or await self.other.active_calls():
+            while await self.members() or await self.one.active_calls() or await self.other.active_calls():  # noqa: ASYNC110 - their lists tell of no event
                 await asyncio.sleep(0.1)
 
 
@@ -204,7 +205,7 @@ async def test_who_answers_a_ping(lab: Lab, transport: str, peer: str, answers: 
         assert await mind.agent.options(lab.address(peer, transport)) is not None
         (connection,) = mind.connections
         async with asyncio.timeout(20):
-            while connection.answers is False and connection.unanswered < 3:
+            while not connection.answers and connection.unanswered < 3:  # noqa: ASYNC110 - tells of no event
                 await asyncio.sleep(0.05)
         assert connection.answers is answers
         assert not connection.closed
