@@ -391,7 +391,9 @@ class SipAgent:
         if may_switch:
             flow = self.routes.for_size(request, flow, bound)
         shown = bound.shown(flow.host, flow)
-        headers["via"] = [f"SIP/2.0/{flow.transport} {shown};branch={request.branch};rport"]
+        # with a certificate of ours the peer knows whose connection it is, and may call back over it (RFC 5923)
+        alias = ";alias" if flow.transport == "TLS" and bound.tls.address else ""
+        headers["via"] = [f"SIP/2.0/{flow.transport} {shown};branch={request.branch};rport{alias}"]
         if request.method in _TARGETS:
             hop = headers["route"][0].lstrip("< ") if "route" in headers else request.uri
             headers["contact"] = [contact(user, shown, flow.transport, hop[:5].lower() == "sips:")]

@@ -36,6 +36,7 @@ class Connection(Flow, asyncio.Protocol):
         "_pinged",
         "_streams",
         "_transport",
+        "_used_at",
         "_waiting",
         "_waits",
         "answers",
@@ -53,9 +54,7 @@ class Connection(Flow, asyncio.Protocol):
     reliable = True
     transport = "TCP"
 
-    def __init__(
-        self, streams: Streams, host: str, port: int, names: tuple[str, ...] = (), our_port: int = 0
-    ) -> None:
+    def __init__(self, streams: Streams, host: str, port: int, names: tuple[str, ...] = (), our_port: int = 0) -> None:
         super().__init__(host, port, streams.home)
         self._streams = streams
         self._owner = streams.owner
@@ -65,6 +64,7 @@ class Connection(Flow, asyncio.Protocol):
         self._waits = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._pinged = False
+        self._used_at = 0.0
         self.names = names
         self.name = names[0] if names else ""
         """Who we connected to; empty for TCP and for who connected to us."""
@@ -93,6 +93,8 @@ class Connection(Flow, asyncio.Protocol):
         elif self._transport.get_write_buffer_size() > _MAX_BACKLOG:
             self.close("the peer reads too slowly")
         else:
+            if len(data) > len(PING):
+                self._used_at = asyncio.get_running_loop().time()
             self._write(data)
 
     def _write(self, data: bytes) -> None:
@@ -114,7 +116,13 @@ class Connection(Flow, asyncio.Protocol):
     def keep(self) -> None:
         """Ping it from now on, again and again."""
         self._pinged = False
-        self._set_alarm(random.uniform(*self._streams.terms.ping_s), self.ping)
+        self._set_alarm(random.uniform(*self._streams.terms.ping_s), self._ping_or_leave)
+
+    def _ping_or_leave(self) -> None:
+        if asyncio.get_running_loop().time() - self._used_at > self._streams.terms.idle_s:
+            self.close("nothing went over it for long")
+        else:
+            self.ping()
 
     def _set_alarm(self, delay_s: float, action: Callable[[], None]) -> None:
         if self._alarm is not None:
@@ -147,6 +155,7 @@ class Connection(Flow, asyncio.Protocol):
 
     def _stand(self) -> None:
         self.stood = True
+        self._used_at = asyncio.get_running_loop().time()
         waiting, self._waiting, self._waits = self._waiting, [], 0
         for data in waiting:
             self._write(data)
@@ -177,6 +186,8 @@ class Connection(Flow, asyncio.Protocol):
             self._owner.received(message, self)
         if self.closed:
             return
+        if messages:
+            self._used_at = asyncio.get_running_loop().time()
         if messages and not self.is_known:
             self.is_known = True
             self._streams.met(self)

@@ -30,6 +30,8 @@ class Terms:
     ping_s: tuple[float, float] = (95.0, 120.0)
     """Between two pings, spread so (RFC 5626 section 4.4.1)."""
     pong_s: float = 10.0
+    idle_s: float = 3600.0
+    """Without any message: then a connection of ours is closed, as nobody seems to need it."""
     connections: int = 20_000
     of_one_host: int = 2_000
     """Incoming ones of them from one address."""

@@ -390,6 +390,18 @@ async def test_a_slow_reader_is_given_up_before_memory_is(make_agent: MakeAgent)
 
 
 @pytest.mark.echoes
+async def test_an_answer_goes_to_who_asked_whomever_maddr_names(make_agent: MakeAgent, make_wire: MakeWire) -> None:
+    agent, peer, victim = await make_agent(), await make_wire(), await make_wire("127.0.0.99")
+    via = f"SIP/2.0/UDP {peer.address[0]}:{victim.address[1]};branch=z9hG4bKx;rport;maddr=127.0.0.99"
+    request = (
+        f"OPTIONS sip:x@h SIP/2.0\r\nVia: {via}\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:x@h>\r\n"
+        "Call-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+    peer.send(request.encode(), agent.address)
+    await peer.next(200)
+    assert victim.quiet()
+
+
 async def test_a_udp_socket_that_is_full_loses_and_goes_on(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer = await make_agent(), await make_wire()
     udp = agent.routes.at(agent.address).udp

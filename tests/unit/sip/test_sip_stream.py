@@ -74,6 +74,15 @@ async def test_what_never_answers_pings_keeps_its_connection(make_agent: MakeAge
 
 
 @pytest.mark.rfc("5626", "3.5.1")
+async def test_a_connection_of_ours_that_nobody_uses_is_closed(make_agent: MakeAgent) -> None:
+    async with Peer() as peer:
+        agent = await make_agent(terms=Terms(ping_s=(0.05, 0.08), pong_s=0.05, idle_s=0.2))
+        agent.routes.at(agent.address).tcp.connect("127.0.0.1", peer.port)
+        reader, _ = await peer.next()
+        assert set(await ended(reader)) == set(PING)
+        await until(lambda: not len(agent.routes.at(agent.address).tcp))
+
+
 async def test_a_pong_is_not_taken_for_half_a_ping_nor_a_ping_for_a_pong() -> None:
     framer = Framer()
     assert framer.feed(PONG) == []

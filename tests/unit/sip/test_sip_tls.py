@@ -4,18 +4,24 @@ import asyncio
 import os
 import ssl
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.causes import ClearCause
+from adapters.endpoints.sip.adapter import SipEndpoint
+from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
 from adapters.sip.call import Call
 from adapters.sip.message import uri_of
 from adapters.sip.names import Resolver
 from adapters.sip.stream import Terms
 from adapters.sip.tls import BadCertificate, Tls, Trust, covers, fingerprint, owners
+from adapters.values import Address, Control, DialOptions
 from tests.support.certificate import Authority, Pair
+from tests.support.heard import Heard
 from tests.unit.sip.conftest import MakeAgent
 from tests.unit.sip.wire import WAIT_S, Ear, sdp
 
@@ -76,6 +82,7 @@ async def test_a_call_over_tls_and_everything_inside_it(
     theirs = await callee.calls.get()
     invite = theirs.tag
     assert invite.get("via").startswith(f"SIP/2.0/TLS 127.0.0.1:{port_of(near)};")
+    assert ";alias" in invite.get("via")
     scheme, ours = uri.partition(":")[0], f"127.0.0.1:{port_of(near)}"
     assert uri_of(invite.get("contact")) == f"{scheme}:ep1@{ours};transport=tls"
     assert await ear.next("answered") == sdp(port=5000)
@@ -100,6 +107,7 @@ async def test_who_has_no_certificate_calls_and_is_called_back_on_its_connection
     near.call(f"sips:room@vc.example:{port_of(far)}", ear, sdp=sdp())
     theirs = await callee.calls.get()
     await ear.next("answered")
+    assert ";alias" not in theirs.tag.get("via"), "whoever shows no certificate is nobody's alias"
     host, port = theirs.dialog.peer or ("", 0)
     assert uri_of(theirs.tag.get("contact")) == f"sips:{host}:{port};transport=tls", "the port of the connection itself"
     theirs.hang_up()
@@ -294,6 +302,29 @@ async def test_a_caller_without_a_certificate_is_taken_in_and_a_handshake_that_i
 
 
 @pytest.mark.rfc("5922", "7.1", "7.2")
+@pytest.mark.parametrize("side", ["near", "far"])
+async def test_the_words_reach_the_leg_of_either_side(
+    make_agent: MakeAgent, authority: Authority, resolver: Resolver, side: str
+) -> None:
+    agents = {}
+    for each in ("near", "far"):
+        own = authority.issue("vc.example", expired=each == side)
+        agents[each] = await make_agent(on_invite=Callee(), tls=tls(own=own))
+    near, far = (Address.parse(f"sips:room@vc.example:{port_of(agents[each])}") for each in ("near", "far"))
+    ours = await make_agent(tls=tls(authority.ca), resolver=resolver)
+    heard = Heard()
+
+    async def remember(leg: str, memory: Any) -> None:
+        pass
+
+    surroundings = Surroundings(heard, remember, lambda: datetime.now(UTC), ours, b"seed")
+    await SipEndpoint(Control("site", addresses=(near,)), surroundings).dial("dc0a1b-7-1-1", far, DialOptions())
+    cleared = (await heard.cleared("dc0a1b-7-1-1")).cleared
+    assert cleared.cause is ClearCause.UNREACHABLE
+    port = port_of(agents[side])
+    assert f"TLS to vc.example:{port}: the certificate expired on 20" in cleared.raw
+
+
 @pytest.mark.parametrize(
     ("certificate", "names"),
     [
