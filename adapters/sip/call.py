@@ -16,8 +16,9 @@ from adapters.sip.invitation import Invitation, Recall
 from adapters.sip.listener import CallListener, CallState, Ending
 from adapters.sip.message import Request, Response, display_of, uri_of
 from adapters.sip.offer import Offer, Pairs
+from adapters.sip.standing import user_of
 from adapters.sip.transaction import CALLING, Server
-from adapters.sip.usage import ALLOW, NOBODY, SDP, Usage, user_of
+from adapters.sip.usage import ALLOW, NOBODY, SDP, Usage
 
 if TYPE_CHECKING:
     from adapters.sip.agent import SipAgent

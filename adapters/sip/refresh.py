@@ -11,7 +11,7 @@ from adapters.sip.message import Response
 from adapters.sip.session_timer import Terms, longer
 
 if TYPE_CHECKING:
-    from adapters.sip.usage import Usage
+    from adapters.sip.standing import Standing
     from adapters.sip.wheel import Alarm
 
 _DEAD = (408, 481)
@@ -30,7 +30,7 @@ class SessionTimer:
 
     __slots__ = ("_alarm", "_dies_at", "_usage", "terms")
 
-    def __init__(self, usage: Usage, terms: Terms) -> None:
+    def __init__(self, usage: Standing, terms: Terms) -> None:
         self._usage = usage
         self._alarm: Alarm | None = None
         self.terms = terms
