@@ -23,6 +23,7 @@ from adapters.values import LegState
 from api.app import build
 from api.settings import PREFIX, Settings
 from orchestrator.rules import states
+from scripts import coverage
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 TESTS = DOCS.parent / "tests"
@@ -181,7 +182,11 @@ def pair_table() -> Iterable[str]:
         yield f"| {at} | {came} | {'; '.join(actions)} | {'' if after is at else after} |"
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"states.md": states_page, "adapters.md": adapters_page}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "states.md": states_page,
+    "adapters.md": adapters_page,
+    "sip-coverage.md": lambda: coverage.page(DRAWN),
+}
 PARTS: Mapping[str, Callable[[], Iterable[str]]] = {"routes": routes, "settings": settings_table, "pair": pair_table}
 _PART = re.compile(r"(<!-- drawn: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

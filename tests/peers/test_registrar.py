@@ -146,6 +146,7 @@ async def end(lab: Lab, run: int) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.rfc("3261", "10.2", "10.3")
 async def test_real_devices_register_and_are_called(lab: Lab) -> None:
     agents = {}
     for user in ("qt05", "qt06", "qt07"):

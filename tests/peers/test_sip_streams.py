@@ -36,10 +36,10 @@ from tests.support.heard import Heard
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-BRIDGE_IP, OURS_IP = "127.0.16.1", "127.0.16.40"
+BRIDGE_IP, OURS_IP = "127.0.31.1", "127.0.31.40"
 ROOM = "8001"
 RUN = "streams"
-LEG = "dc0a1b-16-{}-1"
+LEG = "dc0a1b-31-{}-1"
 
 
 def files(pair: Pair, authority: Authority) -> tuple[Path, Path, Path]:
@@ -91,11 +91,11 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
     made = tmp_path_factory.mktemp("certificates")
     authority, stranger = Authority(made), Authority(made, "Somebody Else")
     hosts = made / "hosts"
-    hosts.write_text(f"{BRIDGE_IP} asterisk.example\n127.0.16.21 one.example\n127.0.16.22 other.example\n")
+    hosts.write_text(f"{BRIDGE_IP} asterisk.example\n127.0.31.21 one.example\n127.0.31.22 other.example\n")
 
     def endpoint(name: str, number: int) -> Endpoint:
         tls = files(authority.issue(f"{name}.example"), authority)
-        return Endpoint(name, f"127.0.16.{number}", ledger, folder / "scratch" / name, logs, tls=tls)
+        return Endpoint(name, f"127.0.31.{number}", ledger, folder / "scratch" / name, logs, tls=tls)
 
     instance = Instance(RUN, BRIDGE_IP, [eyes()], tls=files(authority.issue("asterisk.example"), authority))
     lab = Lab(
@@ -143,6 +143,7 @@ class Mind:
         return [*bound.tcp._connections.values(), *bound.tls._connections.values()]
 
 
+@pytest.mark.rfc("3261", "18.1.1", "26.2.1")
 @pytest.mark.parametrize(
     ("transport", "near", "far", "ends"),
     [
@@ -198,6 +199,7 @@ async def test_who_cannot_be_believed_is_told_in_the_leg(lab: Lab, near: str) ->
         assert f"TLS to {near}.example:5061: the certificate's issuer 'CN=Test CA' is not trusted" in cleared.raw
 
 
+@pytest.mark.rfc("5626", "3.5.1")
 @pytest.mark.parametrize(("peer", "answers"), [("asterisk", False), ("one", True)])
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 async def test_who_answers_a_ping(lab: Lab, transport: str, peer: str, answers: bool) -> None:

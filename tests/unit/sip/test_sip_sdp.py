@@ -1,9 +1,8 @@
 """SDP is relayed as it is; the few changes touch nothing else (RFC 3264, RFC 3725)."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import pytest
 
 from adapters.sip.sdp import (
     awake,
