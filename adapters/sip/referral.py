@@ -16,17 +16,14 @@ from adapters.sip import sdp as sdps
 from adapters.sip.agent import SipAgent
 from adapters.sip.call import Call, Offer
 from adapters.sip.dialog import Dialog
-from adapters.sip.exchange import Done, Exchange
+from adapters.sip.following import Following
 from adapters.sip.listener import CallListener, Ending
-from adapters.sip.message import Request, Response, uri_of
+from adapters.sip.message import Request, Response
 from adapters.sip.pair import Voice
 from adapters.sip.refer import INSIDE_ONLY, Came, Do, Step, headers, step
-from adapters.sip.subscription import Notice, Subscription, wants_none
+from adapters.sip.subscription import Notice, wants_none
 from adapters.sip.third_party import Party, Verdict
-from adapters.sip.transaction import Server
-from adapters.sip.transport import Flow
 from adapters.sip.uri import BadUri, Uri
-from adapters.sip.usage import user_of
 from adapters.sip.wheel import Alarm
 from adapters.values import Address
 
@@ -90,18 +87,15 @@ class Referral(CallListener):
     __slots__ = (
         "_agent",
         "_alarm",
-        "_dialog",
+        "_following",
         "_hold",
         "_listener",
         "_order",
         "_patience",
-        "_refresh",
         "_start",
         "_step",
-        "_subscription",
         "_succeeded_s",
         "_told",
-        "_unsubscribing",
         "_until",
         "call",
         "has_rung",
@@ -122,15 +116,12 @@ class Referral(CallListener):
         self._patience = patience or _DEFAULT
         self._step = Step.PREPARING
         self._order: Order
-        self._dialog: Dialog | None = None  # that the NOTIFYs come in
-        self._subscription = Subscription()
+        self._following = Following(agent, self._noticed, lambda: self._take(Came.TOLD_NO_MORE))
         self._hold = b""  # what our call's ACK carries
         self._alarm: Alarm | None = None
-        self._refresh: Alarm | None = None
         self._until: datetime
         self._succeeded_s = 0.0
         self._told = False
-        self._unsubscribing = False
         self.call: Call | None = None
         self.has_rung = False
         self.is_refused = False
@@ -153,7 +144,7 @@ class Referral(CallListener):
             self._step = Step.CALLING
             self._call()
         else:
-            self._dialog = self._dialog_outside()
+            self._following.use(self._dialog_outside(), order.outside.credentials)
             self._start(self._store(self._step))
 
     def _begin(self, order: Order, until: datetime) -> None:
@@ -174,7 +165,7 @@ class Referral(CallListener):
         """Do nothing more about it and tell nothing: a later process goes on with it, or has done."""
         self._step, self._told = Step.OVER, True
         self._still()
-        self._stop_following()
+        self._following.stop()
         if self.call is not None:
             self.call.let_go()
 
@@ -206,11 +197,11 @@ class Referral(CallListener):
             case _:
                 self._step = Step.FOLLOWING
                 if dialog is not None:
-                    self._follow(dialog)
+                    self._following.use(dialog, order.outside.credentials)
+                    self._following.listen()
                 elif self.call is not None:
-                    dialog = self.call.dialog
+                    self._following.use(self.call.dialog, order.inside.credentials)
                     self.call.acknowledge_again(hold)
-                self._dialog = dialog
         return self._step is Step.IN
 
     # -- what our call tells ----------------------------------------------------------
@@ -226,7 +217,7 @@ class Referral(CallListener):
             call.hang_up()
             return
         self._hold = sdps.hold(sdp, 1, call.host)
-        self._dialog = call.dialog
+        self._following.use(call.dialog, self._order.inside.credentials)
         self._take(Came.ANSWERED)
 
     def refused(self, call: Call, status: int, reason: str, response: Response | None) -> None:
@@ -242,7 +233,7 @@ class Referral(CallListener):
     def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
         words = request.get("reason") if request is not None else ""
         if self._step in (Step.FOLLOWING, Step.LEAVING, Step.ASKING_INSIDE):
-            self._follow(call.dialog)  # a referral outlives the call it was asked in
+            self._following.listen()  # a referral outlives the call it was asked in
         self._call_ended(Verdict(Party.NEAR, 0, words, ending))
 
     def _call_ended(self, verdict: Verdict) -> None:
@@ -254,40 +245,10 @@ class Referral(CallListener):
     def offered(self, call: Call, offer: Offer) -> None:
         offer.refuse(488)  # it has no sound to change
 
+    # -- what NOTIFYs tell ------------------------------------------------------------
+
     def notified(self, call: Call, request: Request) -> int:
-        return self._notified(request)
-
-    # -- NOTIFY -----------------------------------------------------------------------
-
-    def _follow(self, dialog: Dialog) -> None:
-        self._agent.follows[dialog.key] = self._followed
-
-    def _stop_following(self) -> None:
-        if self._dialog is not None:
-            self._agent.follows.pop(self._dialog.key, None)
-
-    def _followed(self, request: Request, server: Server, flow: Flow) -> None:
-        """A request in the dialog of the subscription."""
-        dialog = self._dialog
-        if dialog is None or (dialog.remote_tag and request.from_tag != dialog.remote_tag):
-            status = 481  # a second one that took the same REFER (RFC 6665 section 4.1.2.4): one is enough
-        elif request.method != "NOTIFY":
-            status = 405
-        else:
-            if not dialog.remote_tag:  # it overtook the answer to the REFER
-                dialog.remote_tag = request.from_tag
-                dialog.routes = tuple(request.listed("record-route"))
-            dialog.refresh(request)
-            status = self._notified(request)
-        self._agent.reply(server, request, status)
-
-    def _notified(self, request: Request) -> int:
-        if self._step in _BEFORE:
-            return 481
-        status, notice = self._subscription.take(request)
-        if notice is not None:
-            self._agent.soon(partial(self._noticed, notice))  # after the answer has gone
-        return status
+        return 481 if self._step in _BEFORE else self._following.take(request)
 
     def _noticed(self, notice: Notice) -> None:
         if notice.is_final:
@@ -301,32 +262,13 @@ class Referral(CallListener):
             if notice.status >= 180:
                 self._take(Came.RANG)
             if notice.expires_s is not None:
-                self._keep_up(notice.expires_s)
+                left_s = (self._until - self._agent.now()).total_seconds()
+                self._following.keep_up(notice.expires_s, left_s, self._may_ask)
         if notice.over and self._step in (Step.IN, Step.OVER, Step.PARTING):
-            self._stop_following()
+            self._following.stop()
 
-    def _keep_up(self, expires_s: float) -> None:
-        """Have the subscription last as long as our patience (RFC 6665 section 4.1.2.2)."""
-        if self._refresh is not None:
-            self._refresh.cancel()
-            self._refresh = None
-        left_s = (self._until - self._agent.now()).total_seconds()
-        if 0 < expires_s < left_s:
-            self._refresh = self._agent.later(expires_s / 2, self._subscribe_on)
-
-    def _subscribe_on(self) -> None:
-        if self._step not in _AFTER or self._subscription.is_over or not self._may_go_on(self._subscribe_on):
-            return
-        left_s = max(1, round((self._until - self._agent.now()).total_seconds()))
-
-        def done(response: Response | None) -> None:
-            if response is not None and response.status == 481:
-                self._take(Came.TOLD_NO_MORE)
-
-        self._subscribe(left_s, done)
-
-    def _subscribe(self, expires_s: int, done: Done) -> None:
-        self._send_in_dialog("SUBSCRIBE", [("Event", self._subscription.event), ("Expires", str(expires_s))], done)
+    def _may_ask(self, again: Callable[[], None]) -> bool:
+        return self._step in _AFTER and self._may_go_on(again)
 
     # -- the table --------------------------------------------------------------------
 
@@ -364,7 +306,7 @@ class Referral(CallListener):
                     self.call.ack(self._hold)
                 self.call.hang_up()
             case Do.UNSUBSCRIBE:
-                self._unsubscribe()
+                self._following.end()
             case Do.WAIT:
                 wait_s = self._succeeded_s + self._patience.part_s - self._agent.time()
                 self._agent.later(max(0.0, wait_s), lambda: self._take(Came.WAITED))
@@ -388,14 +330,13 @@ class Referral(CallListener):
             self._told = True
             listener, self._listener = self._listener, _NOBODY
             listener.over(self, self.verdict or Verdict(Party.NEAR, 480, "nobody told what came of it"))
-        if not self._unsubscribing:
-            self._stop_following()
+        self._following.stop()
 
     def _still(self) -> None:
-        for alarm in (self._alarm, self._refresh):
-            if alarm is not None:
-                alarm.cancel()
-        self._alarm = self._refresh = None
+        self._following.be_still()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     # -- what is sent -----------------------------------------------------------------
 
@@ -417,7 +358,7 @@ class Referral(CallListener):
 
     def _ask(self) -> None:
         order = self._order
-        self._dialog = self._agent.send(
+        dialog = self._agent.send(
             "REFER",
             order.near,
             partial(self._answered_refer, True),
@@ -426,21 +367,20 @@ class Referral(CallListener):
             credentials=order.outside.credentials,
             identity=order.outside.identity,
         )
-        self._follow(self._dialog)
+        self._following.use(dialog, order.outside.credentials)
+        self._following.listen()
 
     def _answered_refer(self, outside: bool, response: Response | None) -> None:
         if response is not None and 200 <= response.status < 300:
-            self._subscription.number = response.cseq
-            if self._dialog is not None and outside and not self._dialog.remote_tag:
-                self._dialog.establish(response)
+            self._following.accepted(response)
             self._take(Came.ACCEPTED_UNTOLD if wants_none(response) else Came.ACCEPTED)
             return
-        if response is None and self._subscription.has_told:
+        if response is None and self._following.has_told:
             self._take(Came.ACCEPTED)  # its answer got lost, but its NOTIFYs come
             return
         status, reason = (response.status, response.reason) if response is not None else (408, "no answer to REFER")
         if outside:
-            self._stop_following()
+            self._following.stop()
             if status in INSIDE_ONLY:
                 self._listener.only_inside(self)
                 self._take(Came.NOT_OUTSIDE)
@@ -464,42 +404,10 @@ class Referral(CallListener):
         except BadUri as wrong:
             self._call_ended(Verdict(Party.NEAR, 404, str(wrong)))
 
-    def _unsubscribe(self) -> None:
-        """End a subscription that the endpoint has not ended; its last NOTIFY is still answered."""
-        if self._subscription.is_over or self._dialog is None or not self._subscription.has_told:
-            return
-        self._unsubscribing = True
-        self._follow(self._dialog)  # for when our call, in which it was asked for, is over
-        self._subscribe(0, lambda response: None)
-        self._agent.later(self._agent.timing.limit, self._stop_following)
-
-    def _send_in_dialog(self, method: str, extra: Iterable[tuple[str, str]], done: Done) -> None:
-        dialog = self._dialog
-        if dialog is None:
-            return
-        known = list(extra)
-
-        def build(branch: str) -> Request:
-            request = dialog.request(method, branch)
-            for name, value in known:
-                request.headers.setdefault(name.lower(), []).append(value)
-            return request
-
-        Exchange(
-            self._agent,
-            self._agent.routes.at(self._agent.address),
-            dialog.next_hop(),
-            build,
-            done,
-            dialog=dialog,
-            user=user_of(uri_of(dialog.local)),
-            credentials=self._order.outside.credentials,
-        ).start()
-
     async def _store(self, at: Step) -> None:
         memory: dict[str, Any] = {"stage": _STORED_AS[at], "until": self._until.isoformat()}
-        if at is Step.PREPARING and self._dialog is not None:
-            memory["dialog"] = self._dialog.to_memory()
+        if at is Step.PREPARING and self._following.dialog is not None:
+            memory["dialog"] = self._following.dialog.to_memory()
         elif at is Step.STORING and self.call is not None:
             memory["dialog"], memory["hold"] = self.call.memory(), self._hold.decode("latin-1")
         order = self._order

@@ -18,6 +18,7 @@ from adapters.events import LegCleared, LegConnected, LegRinging
 from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
 from adapters.sip.message import Request
+from adapters.sip.refer import Step
 from adapters.sip.referral import ReferPatience
 from adapters.values import Address, Control, DialOptions, LegState
 from adapters.virtual.behavior import Behavior
@@ -341,7 +342,8 @@ async def test_the_second_one_that_took_the_same_refer_is_told_so(wire: Wire) ->
     await mind.dial(Address.parse("sip:8001@127.0.0.9"))
     refer = await wire.next("REFER")
     wire.reply(refer, 202, tag="another-phone")
-    await until(lambda: all(d.remote_tag for d in [leg.referral._dialog for leg in mind.referrer._asked.values()]))
+    [leg] = mind.referrer._asked.values()
+    await until(lambda: leg.referral.step is Step.FOLLOWING)
     tells(wire, refer, mind, b"SIP/2.0 200 OK\r\n", ENDED)
     await wire.next(481, method="NOTIFY")
     assert mind.told == []
