@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from adapters.sip import sdp as sdps
+from adapters.sip.exchange import Identity
 from adapters.sip.message import Response
 from adapters.sip.third_party import HALF, WANTS_OFFER, WHOLE, Came, Do, Party, Step, Verdict
 from adapters.values import Address
 
 if TYPE_CHECKING:
     from adapters.sip.call import Call
-    from adapters.sip.pair import Pair, Voice
+    from adapters.sip.pair import Pair
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +23,16 @@ OUR_SESSION = 1
 _GLARE_SPREAD = 1.9
 _HALVES = frozenset({Step.PARKED, Step.ASKING})
 """Here the near half is stored, and the far side may ring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """As whom we speak to one side: user and display name of the From, and what names the call."""
+
+    user: str
+    display: str = ""
+    identity: Identity | None = None
+    credentials: tuple[str, str] | None = None
 
 
 class Arrangement:

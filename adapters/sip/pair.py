@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from adapters.sip import sdp as sdps
 from adapters.sip.agent import SipAgent
-from adapters.sip.arrangement import OUR_SESSION, Arrangement
+from adapters.sip.arrangement import OUR_SESSION, Arrangement, Voice
 from adapters.sip.call import Call, Offer
-from adapters.sip.exchange import Identity
 from adapters.sip.listener import CallListener, CallState, Ending
-from adapters.sip.liveness import Pulse, denies, lives, question
+from adapters.sip.liveness import Vigil, denies, lives, question
 from adapters.sip.message import Request, Response
+from adapters.sip.pair_listener import PairListener, PairState
 from adapters.sip.patience import Patience
 from adapters.sip.third_party import Came, Do, Party, Step, Verdict, step
 from adapters.sip.wheel import Alarm
@@ -33,16 +31,6 @@ from adapters.values import Address
 _log = logging.getLogger(__name__)
 
 __all__ = ["Pair", "PairListener", "PairState", "Patience", "Voice"]
-
-
-class PairState(StrEnum):
-    """How far it is, for those who only look."""
-
-    NEAR = "near"  # the near side is being called
-    FAR = "far"  # the near side has answered, the far side is being called
-    JOINING = "joining"  # both have answered
-    UP = "up"
-    DOWN = "down"
 
 
 _SEEN = {
@@ -61,38 +49,6 @@ _SEEN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """As whom we speak to one side: user and display name of the From, and what names the call."""
-
-    user: str
-    display: str = ""
-    identity: Identity | None = None
-    credentials: tuple[str, str] | None = None
-
-
-class PairListener:
-    """Told what becomes of a pair."""
-
-    __slots__ = ()
-
-    def may_act(self, pair: Pair) -> bool | None:
-        """Whether this process may send for the pair; None: ask again, False: never more."""
-        return True
-
-    def rang(self, pair: Pair) -> None:
-        """The near side alerts people."""
-
-    async def remember(self, pair: Pair, memory: Mapping[str, Any]) -> None:
-        """Return when `memory` is stored; the ACKs go out then."""
-
-    def joined(self, pair: Pair) -> None:
-        """Both sides have their ACK."""
-
-    def over(self, pair: Pair, verdict: Verdict) -> None:
-        """It is down; told once."""
-
-
 class Pair(CallListener):
     """One arranged call; `arrange` or `adopt` begins it, `hang_up` ends it in every state.
 
@@ -101,11 +57,8 @@ class Pair(CallListener):
 
     __slots__ = (
         "_alarm",
-        "_asking",
         "_is_storing",
         "_known",
-        "_misses",
-        "_pulse",
         "_start",
         "_told",
         "_video",
@@ -116,11 +69,11 @@ class Pair(CallListener):
         "listener",
         "near",
         "patience",
-        "place",
         "plain",
         "step",
         "verdict",
         "version",
+        "vigil",
         "wish",
     )
 
@@ -144,11 +97,8 @@ class Pair(CallListener):
         """Whether a side refuses one media twice on one port."""
         self._video = True
         self._alarm: Alarm | None = None
-        self._misses = (0, 0)
-        self._asking = False
         self._is_storing = False
-        self._pulse: Pulse | None = None
-        self.place = 0
+        self.vigil: Vigil | None = None
         self._known = 0
         self._told = False
         self.near: Call | None = None
@@ -207,7 +157,7 @@ class Pair(CallListener):
             if call is not None:
                 call.let_go()
 
-    def _may_go_on(self, again: Callable[..., None], *words: object) -> bool:
+    def may_go_on(self, again: Callable[..., None], *words: object) -> bool:
         """Whether the next step is ours to take; as long as nobody knows, `again(*words)` comes later."""
         if self.step is Step.DOWN:
             return True
@@ -220,7 +170,7 @@ class Pair(CallListener):
 
     def end(self, verdict: Verdict, came: Came = Came.OVER) -> None:
         """It cannot go on, for this reason; the first one counts."""
-        if not self._may_go_on(self.end, verdict, came):
+        if not self.may_go_on(self.end, verdict, came):
             return
         if self.verdict is None:
             self.verdict = verdict
@@ -268,7 +218,7 @@ class Pair(CallListener):
         self.end(Verdict(party, status, reason))
 
     def rang_out(self, call: Call) -> None:
-        if self._may_go_on(self.rang_out, call):
+        if self.may_go_on(self.rang_out, call):
             call.hang_up()
 
     def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
@@ -329,7 +279,7 @@ class Pair(CallListener):
 
     def take(self, came: Came) -> None:
         """Something came: do what the table says."""
-        if self._may_go_on(self.take, came):
+        if self.may_go_on(self.take, came):
             self._go_on(came)
 
     def _go_on(self, came: Came) -> None:
@@ -403,69 +353,17 @@ class Pair(CallListener):
     def _rest(self) -> None:
         """Ask nobody any more."""
         self.set_alarm(None)
-        if self._pulse is not None:
-            pulse, self._pulse = self._pulse, None
-            pulse.leave(self)
+        if self.vigil is not None:
+            vigil, self.vigil = self.vigil, None
+            vigil.end()
 
     # -- while it is up ---------------------------------------------------------------
 
     def _up(self) -> None:
         self.arrangement = None
         self._known = self._facts()
-        self._watch()
+        self.vigil = Vigil(self)
         self.listener.joined(self)
-
-    def _watch(self) -> None:
-        """From now on both sides are asked now and then whether they live; pairs are spread over the time."""
-        spread = 0.5 + hash(self) // 16 % 1000 / 1000
-        self.set_alarm(self.agent.later(self.patience.probe_s * spread, self._ask_near))
-        if self._pulse is None and self.far is not None:
-            host = self.far.dialog.peer or ("", 0)
-            self._pulse = Pulse.join(self.agent, self, host, self.patience)
-
-    def _ask_near(self) -> None:
-        near, far, patience = self.near, self.far, self.patience
-        if self.state is not PairState.UP or near is None or far is None:
-            return
-        if not self._may_go_on(self._ask_near):
-            return
-        near.fold()
-        far.fold()
-        silent_s = self.agent.time() - near.dialog.heard_at
-        if silent_s < patience.probe_s / 2:
-            self.set_alarm(self.agent.later(patience.probe_s - silent_s, self._ask_near))
-        else:
-            near.probe(partial(self._replied, Party.NEAR), patience.probe_limit_s, question(near))
-
-    def ask_far(self, hurried: bool) -> None:
-        """The far side's turn: ask it, unless it has just shown that it lives (`hurried`: ask all the same)."""
-        far = self.far
-        if self.state is not PairState.UP or far is None or self._asking:
-            return
-        if not hurried and self.agent.time() - far.dialog.heard_at < self.patience.host_s / 2:
-            return
-        if self._may_go_on(lambda: None):
-            self._asking = True
-            far.probe(partial(self._replied, Party.FAR), self.patience.probe_limit_s, question(far))
-
-    def _replied(self, party: Party, response: Response | None) -> None:
-        pulse, far = self._pulse, party is Party.FAR
-        if far:
-            self._asking = False
-        if self.state is not PairState.UP:
-            return
-        alive = lives(response)
-        missed = 0 if alive else self._misses[far] + 1
-        self._misses = (self._misses[0], missed) if far else (missed, self._misses[1])
-        if denies(response):
-            self.end(Verdict(party, 481, "denies the call", Ending.LOST))
-        elif missed >= self.patience.misses:
-            self.end(Verdict(party, 408, "silent", Ending.LOST))
-        elif not far:
-            wait_s = self.patience.probe_s if alive else self.patience.again_s
-            self.set_alarm(self.agent.later(wait_s, self._ask_near))
-        if far and pulse is not None:
-            pulse.told(alive and not denies(response))
 
     # -- after a restart --------------------------------------------------------------
 
@@ -544,8 +442,8 @@ class Pair(CallListener):
                 done(False)
             elif len(heard) == 2:
                 alive = any(lives(answer) for answer in heard.values())
-                if alive and self._alarm is None:
-                    self._watch()
+                if alive and self.vigil is None:
+                    self.vigil = Vigil(self)
                     self._move_here()
                 done(True if alive else None)
 

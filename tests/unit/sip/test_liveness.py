@@ -58,7 +58,7 @@ async def test_the_calls_at_one_far_host_take_turns(s: Stage) -> None:
     mind = await up(s, legs=3)
     await until(lambda: len(asked.about) >= 6)
     assert set(asked.about[:3]) == set(asked.about[3:6]) and len(set(asked.about)) == 3
-    assert len(pulse(mind)._pairs) == 3
+    assert len(pulse(mind)._vigils) == 3
 
 
 async def test_every_near_side_is_asked_itself(s: Stage) -> None:
@@ -107,7 +107,7 @@ async def test_one_call_that_is_gone_is_not_the_bridges_end(s: Stage) -> None:
     await until(lambda: len(asked.about) >= 12 and not pulse(mind)._suspects)
     assert len(asked.about) <= 16
     assert sum(isinstance(event, LegCleared) for event in mind.heard.events) == 1
-    assert len(pulse(mind)._pairs) == 11
+    assert len(pulse(mind)._vigils) == 11
 
 
 async def test_pairs_leave_in_any_order(s: Stage) -> None:
@@ -115,7 +115,7 @@ async def test_pairs_leave_in_any_order(s: Stage) -> None:
     for number in (2, 5, 0, 4, 1, 3):
         await mind.endpoint.hang_up(f"{LEG}{number}")
         await mind.heard.cleared(f"{LEG}{number}")
-        pairs = pulse(mind)._pairs if mind.agent.pulses else []
+        pairs = pulse(mind)._vigils if mind.agent.pulses else []
         assert [pair.place for pair in pairs] == list(range(len(pairs)))
     assert mind.agent.pulses == {}
 
