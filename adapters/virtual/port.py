@@ -12,8 +12,8 @@ from adapters.sip.agent import SipAgent
 from adapters.sip.call import Call, Offer
 from adapters.sip.listener import CallListener, CallState, Ending
 from adapters.sip.message import Request, Response
+from adapters.sip.standing import user_of
 from adapters.sip.transport import Flow
-from adapters.sip.usage import user_of
 from adapters.values import Address
 from adapters.virtual.exchange import NORMAL, Device, Exchange, Line, Listener
 from adapters.virtual.media import Session

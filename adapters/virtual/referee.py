@@ -9,9 +9,9 @@ from adapters.sip.dialog import Dialog
 from adapters.sip.exchange import Exchange
 from adapters.sip.message import REASONS, Request, Response, uri_of
 from adapters.sip.sipfrag import SIPFRAG, status_line
+from adapters.sip.standing import user_of
 from adapters.sip.transaction import Server
 from adapters.sip.transport import Flow
-from adapters.sip.usage import user_of
 from adapters.values import Address
 
 EXPIRES_S = 60
