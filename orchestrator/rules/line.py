@@ -7,7 +7,7 @@ on annoys some, below that many).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from math import log2
@@ -63,7 +63,7 @@ class Judgment:
 
 
 _NOT_TAKEN = frozenset({ClearCause.NO_ANSWER, ClearCause.BUSY, ClearCause.DECLINED, ClearCause.FAR_END})
-_GRAVITY = {LineVerdict.BAD: 0, LineVerdict.FAIR: 1}
+_GRAVITY = {LineVerdict.BAD: 0, LineVerdict.FAIR: 1, LineVerdict.GOOD: 2}
 
 
 def judge(report: LineReport, limits: LineLimits = LIMITS) -> Judgment:
@@ -77,7 +77,8 @@ def judge(report: LineReport, limits: LineLimits = LIMITS) -> Judgment:
     if report.cut and report.talked_s < limits.least_talk_s:
         return Judgment(LineVerdict.UNANSWERED, (Reason("cut", LineVerdict.UNANSWERED, {"s": report.talked_s}),))
     reasons = sorted(_reasons(report, limits), key=lambda reason: _GRAVITY[reason.verdict])
-    rating = r_factor(report) if report.received else None
+    timed = replace(report, jitter_s=None) if _is_busy(report, limits) else report
+    rating = r_factor(timed) if report.received else None
     if rating is not None and not any(reason.verdict is LineVerdict.BAD for reason in reasons):
         rated = _beyond(-rating, (-limits.r[0], -limits.r[1]), strictly=True)
         if rated is not None and rated is not (reasons[0].verdict if reasons else None):
@@ -88,6 +89,11 @@ def judge(report: LineReport, limits: LineLimits = LIMITS) -> Judgment:
 def _beyond(value: float, bounds: tuple[float, float], *, strictly: bool = False) -> LineVerdict | None:
     over = [value > bound if strictly else value >= bound for bound in bounds]
     return LineVerdict.BAD if over[1] else LineVerdict.FAIR if over[0] else None
+
+
+def _is_busy(report: LineReport, limits: LineLimits) -> bool:
+    """Whether our own machine was too busy for what comes back to say anything about timing."""
+    return 100.0 * report.slipped >= limits.slipped_pct * max(1, report.sent + report.slipped)
 
 
 def _reasons(report: LineReport, limits: LineLimits) -> list[Reason]:
@@ -108,10 +114,9 @@ def _reasons(report: LineReport, limits: LineLimits) -> list[Reason]:
         note("loss", _beyond(lost, limits.loss_pct), pct=lost)
     if report.far_lost_pct is not None:
         note("far-loss", _beyond(report.far_lost_pct, limits.loss_pct), pct=report.far_lost_pct)
-    # what we ourselves were late with comes back late from whoever echoes it
-    busy = 100.0 * report.slipped >= limits.slipped_pct * max(1, report.sent + report.slipped)
-    if busy:
-        note("own-load", LineVerdict.FAIR, n=report.slipped)
+    # what we ourselves were late with comes back late from whoever echoes it: its timing is not judged then
+    if _is_busy(report, limits):
+        note("own-load", LineVerdict.GOOD, n=report.slipped)  # says nothing against the line
     elif report.received:
         if report.jitter_s is not None:
             note("jitter", _beyond(report.jitter_s, limits.jitter_s), ms=1000 * report.jitter_s)
