@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from adapters.sip import sdp as sdps
+from adapters.sip.adoption import ask, take_up
 from adapters.sip.agent import SipAgent
 from adapters.sip.arrangement import OUR_SESSION, Arrangement, Voice
 from adapters.sip.call import Call, Offer
 from adapters.sip.listener import CallListener, CallState, Ending
-from adapters.sip.liveness import Vigil, denies, lives, question
+from adapters.sip.liveness import Vigil
 from adapters.sip.message import Request, Response
 from adapters.sip.pair_listener import PairListener, PairState
 from adapters.sip.patience import Patience
@@ -58,14 +58,13 @@ class Pair(CallListener):
     __slots__ = (
         "_alarm",
         "_is_storing",
-        "_known",
         "_start",
         "_told",
-        "_video",
         "agent",
         "arrangement",
         "far",
         "has_rung",
+        "known",
         "listener",
         "near",
         "patience",
@@ -73,6 +72,7 @@ class Pair(CallListener):
         "step",
         "verdict",
         "version",
+        "video",
         "vigil",
         "wish",
     )
@@ -95,11 +95,11 @@ class Pair(CallListener):
         """Of our own SDP origin toward the near side; 0: it has never seen one."""
         self.plain = False
         """Whether a side refuses one media twice on one port."""
-        self._video = True
+        self.video = True
         self._alarm: Alarm | None = None
         self._is_storing = False
         self.vigil: Vigil | None = None
-        self._known = 0
+        self.known = 0
         self._told = False
         self.near: Call | None = None
         self.far: Call | None = None
@@ -128,7 +128,7 @@ class Pair(CallListener):
         `flow` is how it begins (`third_party`); a near side that was seen to want an offer
         gets one.
         """
-        self._video = video
+        self.video = video
         self.arrangement = made = Arrangement(self, near, far, to_near, to_far, ring_s)
         if flow == "IV" or self.agent.offer_first.has(str(near), self.agent.time()):
             self.step = Step.CALLING_HOLE
@@ -258,7 +258,7 @@ class Pair(CallListener):
         return bool(may)
 
     def moved(self, call: Call) -> None:
-        if self.state is PairState.UP and not self._is_storing and self._facts() != self._known:
+        if self.state is PairState.UP and not self._is_storing and self.facts() != self.known:
             self._is_storing = True
             self._start(self._store_again())
 
@@ -316,7 +316,7 @@ class Pair(CallListener):
 
     def _trimmed(self, sdp: bytes) -> bytes:
         """An SDP as the other side may see it: without the video nobody asked for, each media once."""
-        if not self._video:
+        if not self.video:
             sdp = sdps.without_video(sdp)
         return sdps.without_doubles(sdp) if self.plain else sdp
 
@@ -361,7 +361,7 @@ class Pair(CallListener):
 
     def _up(self) -> None:
         self.arrangement = None
-        self._known = self._facts()
+        self.known = self.facts()
         self.vigil = Vigil(self)
         self.listener.joined(self)
 
@@ -370,9 +370,9 @@ class Pair(CallListener):
     def memory(self) -> dict[str, Any]:
         """What a later process needs of the near side, and what was found out."""
         near = self.near.memory() if self.near is not None else None
-        return {"near": near, "origin": self.version, "video": self._video, "plain": self.plain}
+        return {"near": near, "origin": self.version, "video": self.video, "plain": self.plain}
 
-    def _facts(self) -> int:
+    def facts(self) -> int:
         """What of the calls must be stored anew when it changes: where they are, and who refreshes."""
         calls = [call for call in (self.near, self.far) if call is not None]
         return hash(tuple((call.dialog.target, call.timer and call.timer.terms) for call in calls))
@@ -381,8 +381,8 @@ class Pair(CallListener):
         """Best done, but a pair that is up does not end for it."""
         near, far = self.near, self.far
         acked: dict[str, Any] = {"whole": True, "near_ack": "", "far_ack": "", "is_acked": True}
-        while self.state is PairState.UP and near is not None and far is not None and self._facts() != self._known:
-            self._known = self._facts()
+        while self.state is PairState.UP and near is not None and far is not None and self.facts() != self.known:
+            self.known = self.facts()
             try:
                 await self.listener.remember(self, {**self.memory(), "far": far.memory(), "ringing": None, **acked})
             except Exception as error:
@@ -390,74 +390,12 @@ class Pair(CallListener):
         self._is_storing = False
 
     def adopt(self, memory: Mapping[str, Any], credentials: tuple[str, str] | None = None) -> bool:
-        """Take up the pair of an earlier process; `ask` then tells whether it lives.
-
-        False: it was not whole, so whatever there was of it is being ended (the near side gets
-        its BYE, a far side that rings its CANCEL), and `over` follows. The ACKs of a young pair
-        go out once more, for the earlier process may have ended just before sending them.
-        Raises ValueError for a memory that is none.
-        """
-        try:
-            near, far, ringing = memory["near"], memory["far"], memory.get("ringing")
-            whole, self.version = bool(memory["whole"]), int(memory["origin"])
-            self._video, self.plain = bool(memory.get("video", True)), bool(memory.get("plain"))
-            near_ack, far_ack = (str(memory[key]).encode("latin-1") for key in ("near_ack", "far_ack"))
-            young = (self.agent.now() - datetime.fromisoformat(near["at"])).total_seconds() < 2 * _LIMIT_S
-        except (AttributeError, KeyError, TypeError, ValueError) as wrong:
-            raise ValueError(f"this is no memory of a pair: {wrong!r}") from None
-        self.near = self.agent.adopt(near, self, credentials=credentials)
-        try:
-            if far is not None:
-                self.far = self.agent.adopt(far, self)
-            elif ringing is not None:
-                self.far = self.agent.recall(ringing, self)
-        except ValueError:
-            self.near.let_go()
-            raise
-        self.step = Step.UP
-        if not whole or self.far is None:
-            self.end(Verdict(Party.OURS, 481, "was only half made when the process before ended", Ending.LOST))
-            return False
-        self._known = self._facts()
-        if young and not memory.get("is_acked"):
-            self.near.acknowledge_again(near_ack)
-            self.far.acknowledge_again(far_ack)
-        return True
+        """See `adoption.take_up`."""
+        return take_up(self, memory, credentials)
 
     def ask(self, done: Callable[[bool | None], None]) -> None:
-        """Ask both sides of an adopted pair; safe to repeat.
-
-        `done(True)`: at least one knows the call and none denies it; `done(False)`: a side
-        denies it, the other is being hung up and `over` follows; `done(None)`: nobody
-        answers, and `hang_up` still works.
-        """
-        heard: dict[Party, Response | None] = {}
-
-        def told(party: Party, response: Response | None) -> None:
-            heard[party] = response
-            if self.step is Step.DOWN:
-                done(False)
-            elif denies(response):
-                self.end(Verdict(party, 481, "denies the call", Ending.LOST))
-                done(False)
-            elif len(heard) == 2:
-                alive = any(lives(answer) for answer in heard.values())
-                if alive and self.vigil is None:
-                    self.vigil = Vigil(self)
-                    self._move_here()
-                done(True if alive else None)
-
-        for party, call in ((Party.NEAR, self.near), (Party.FAR, self.far)):
-            if call is None or call.state is CallState.ENDED:
-                told(party, None)
-            else:
-                call.probe(partial(told, party), self.patience.adopt_s, question(call))
-
-    def _move_here(self) -> None:
-        """Sides that were called from another address are told where to reach us now, as far as they take UPDATE."""
-        for call in (self.near, self.far):
-            if call is not None and call.is_astray and call.updates:
-                call.refresh(lambda response: None)
+        """See `adoption.ask`."""
+        ask(self, done)
 
 
 _DEFAULT = Patience()
@@ -465,5 +403,3 @@ _ORDERED = Verdict(Party.OURS)
 """Hung up by order: told when both sides have been heard, or have been asked long enough."""
 _NOBODY = PairListener()
 _ASK_AGAIN_S = 0.2
-_LIMIT_S = 32.0
-"""64*T1: so long does a peer repeat a 2xx."""
