@@ -33,9 +33,9 @@ class HalfOpen:
     free again with the ACK, or after 64*T1.
     """
 
-    of_one: int = 10_000
+    of_one: int = 20_000
     """From one address."""
-    altogether: int = 20_000
+    altogether: int = 50_000
 
 
 class Flow(Protocol):
