@@ -3,8 +3,10 @@
 import asyncio
 import os
 import socket
+from collections.abc import Callable, Mapping
 from math import log10
 from statistics import median
+from typing import Any
 
 from adapters.causes import ClearCause, from_sip
 from adapters.linecheck import tone
@@ -44,6 +46,7 @@ class LineCheck(CallListener):
         "_ports",
         "_rang",
         "_rang_out",
+        "_remember",
         "_session",
         "_sign_s",
         "_tasks",
@@ -52,7 +55,15 @@ class LineCheck(CallListener):
         "sound",
     )
 
-    def __init__(self, agent: SipAgent, ports: Ports, order: LineOrder) -> None:
+    def __init__(
+        self,
+        agent: SipAgent,
+        ports: Ports,
+        order: LineOrder,
+        remember: Callable[[Mapping[str, Any]], None] = lambda memory: None,
+    ) -> None:
+        """`remember` is told by what the call can be ended should this process die."""
+        self._remember = remember
         self._agent = agent
         self._ports = ports
         self._order = order
@@ -124,11 +135,15 @@ class LineCheck(CallListener):
 
     def ringing(self, call: Call, response: Response) -> None:
         self._rang = True
+        memory = call.invite_memory()
+        if memory is not None and self._sign_s is None:
+            self._remember(memory)
         if self._sign_s is None:
             self._sign_s = self._agent.time() - self._asked_s
 
     def answered(self, call: Call, sdp: bytes) -> None:
         call.ack()
+        self._remember(call.memory())
         self._answered_s = self._agent.time() - self._asked_s
         if self._sign_s is None:
             self._sign_s = self._answered_s

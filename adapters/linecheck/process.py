@@ -1,7 +1,8 @@
 """Whoever asks: starts the line check's process on demand, speaks to it over its pipe, outlives it.
 
 The process ends by itself when the pipe closes, also when we are killed. When it dies, or
-gives no sign long after it should have, it is ended, and every check it had is answered `failed`.
+gives no sign long after it should have, it is ended, and every check it had is answered `failed`; the
+calls it had are hung up by the next one.
 """
 
 import asyncio
@@ -68,6 +69,7 @@ class _Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.asked: dict[str, asyncio.Future[LineReport]] = {}
+        self.calls: dict[str, Mapping[str, Any]] = {}  # by what its calls can be ended
         self.said: deque[str] = deque(maxlen=_KEPT_LINES)
         self.why = ""
         self.reading: asyncio.Task[None] | None = None
@@ -94,6 +96,7 @@ class LineProcess:
         self._numbers = itertools.count(1)
         self._idle: asyncio.TimerHandle | None = None
         self._closed = False
+        self._ending: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -191,7 +194,12 @@ class LineProcess:
         try:
             while data := await life.process.stdout.readline():
                 said = message(data)
-                told = life.asked.pop(str(said.get("id")), None)
+                name = str(said.get("id"))
+                if "call" in said:
+                    life.calls[name] = said["call"]
+                    continue
+                life.calls.pop(name, None)
+                told = life.asked.pop(name, None)
                 if told is not None and not told.done():
                     told.set_result(LineReport.from_json(said["report"]))
         except (ValueError, KeyError, TypeError) as wrong:
@@ -219,6 +227,20 @@ class LineProcess:
                 if not told.done():
                     told.set_result(failed(why))
             life.asked.clear()
+            if life.calls and code and not self._closed:
+                self._ending = asyncio.create_task(self._end_calls([*life.calls.values()]))
+
+    async def _end_calls(self, memories: Sequence[Mapping[str, Any]]) -> None:
+        """Have the calls that a dead process left in somebody's room ended by another one."""
+        async with self._starting:
+            try:
+                life = await self._started()
+            except (OSError, TimeoutError, ValueError) as error:
+                _log.error("linecheck.calls_left n=%d: %s", len(memories), error)
+                return
+        assert life.process.stdin is not None
+        for memory in memories:
+            life.process.stdin.write(line({"end": memory}))
 
     async def _grumble(self, life: _Process) -> None:
         """What it writes to stderr goes to the log; its last lines explain its end."""
@@ -241,6 +263,8 @@ class LineProcess:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
+        if self._ending is not None:
+            await self._ending
         life, self._current = self._current, None
         if life is None or life.reading is None:
             return

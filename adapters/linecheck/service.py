@@ -1,8 +1,9 @@
 """The process itself: takes orders from its pipe, does many checks at once, answers each, ends with its pipe.
 
     in    {"line":1,"host":"192.0.2.5","ports":[16400,17399],"at_once":64,"tls":[...],...}    the first line
-          {"id":"a1","order":{...}}    {"stop":"a1"}
+          {"id":"a1","order":{...}}    {"stop":"a1"}    {"end":{...}}    the call of a process that died
     out   {"line":1,"engine":"pyVoIP 1.6.8"}                                    the first line
+          {"id":"a1","call":{...}}    what its call can be ended by, should this process die
           {"id":"a1","report":{...}}
 
 What it cannot read ends it: the other end is of another version, or broken.
@@ -20,6 +21,7 @@ from adapters.linecheck.media import ENGINE
 from adapters.linecheck.order import LONGEST_LINE, VERSION, LineOrder, LineReport, failed, line, message
 from adapters.linecheck.ports import Ports
 from adapters.sip.agent import SipAgent
+from adapters.sip.listener import CallListener
 from adapters.sip.names import Resolver
 from adapters.sip.tls import Tls, Trust
 
@@ -78,6 +80,15 @@ class LineService:
             if check is not None:
                 check.stop("given up")
             return
+        if "end" in said:
+            try:
+                if "via" in said["end"]:  # it rings
+                    self._agent.recall(said["end"], CallListener())
+                else:
+                    self._agent.adopt(said["end"], CallListener()).hang_up()
+            except (KeyError, TypeError, ValueError) as wrong:
+                sys.stderr.write(f"a call that was left cannot be ended: {wrong!r}\n")
+            return
         try:
             name = str(said["id"])[:64]
             order = LineOrder.from_json(said["order"])
@@ -86,7 +97,9 @@ class LineService:
         if name in self._checks or len(self._checks) >= self._at_once:
             self._answer(name, failed(f"{len(self._checks)} checks are under way, more than were agreed upon"))
             return
-        check = self._checks[name] = LineCheck(self._agent, self._ports, order)
+        check = self._checks[name] = LineCheck(
+            self._agent, self._ports, order, lambda memory: self._remember(name, memory)
+        )
         task = asyncio.get_running_loop().create_task(self._do(name, check))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -99,6 +112,10 @@ class LineService:
             self._answer(name, failed(f"{type(error).__name__}: {error}"))
         finally:
             del self._checks[name]
+
+    def _remember(self, name: str, memory: Mapping[str, Any]) -> None:
+        if len(line({"end": memory})) + 100 < LONGEST_LINE:  # one with endless routes is left to its session timer
+            self._say({"id": name, "call": memory})
 
     def _answer(self, name: str, report: LineReport) -> None:
         self._say({"id": name, "report": report.to_json()})

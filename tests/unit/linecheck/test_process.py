@@ -13,8 +13,13 @@ import pytest
 
 from adapters.causes import ClearCause
 from adapters.errors import Busy
+from adapters.linecheck.offer import answer
 from adapters.linecheck.order import LineEnd, LineOrder, LineReport
 from adapters.linecheck.process import LineProcess, LineSettings
+from adapters.sip.agent import SipAgent
+from adapters.sip.call import Call
+from adapters.sip.listener import CallListener, Ending
+from adapters.sip.message import Request
 from adapters.values import Address
 from orchestrator.rules.line import LineVerdict, judge
 from tests.support.echo import Echo, echo
@@ -93,6 +98,35 @@ async def test_a_killed_process_is_said_and_the_next_check_has_another(line: Lin
     assert judge(report).verdict is LineVerdict.UNCHECKED
     (again,) = await checked(line, order(far))
     assert again.end is LineEnd.MEASURED
+
+
+@pytest.mark.parametrize("rings", [True, False])
+async def test_the_call_of_a_killed_process_is_ended_by_the_next(line: LineProcess, rings: bool) -> None:
+    over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+
+    class Room(CallListener):
+        def ended(self, call: Call, ending: Ending, request: Request | None) -> None:
+            over.set_result(ending)
+
+    def take(call: Call) -> None:
+        call.listener = Room()
+        call.ring()
+        if not rings:
+            call.answer(answer(call.offer_sdp, "127.0.0.1", 9, 1, 1) or b"")
+
+    agent = SipAgent("127.0.0.1", on_invite=take)
+    await agent.start()
+    address = Address.parse(f"sip:room@127.0.0.1:{agent.address[1]}")
+    task = asyncio.create_task(line.check(LineOrder(address, seconds=30.0)))
+    async with asyncio.timeout(WAIT_S):
+        # the pipe has no event of its own
+        while not (line._current and any(("via" in memory) is rings for memory in line._current.calls.values())):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert line.pid is not None
+    os.kill(line.pid, signal.SIGKILL)
+    assert (await asyncio.wait_for(task, WAIT_S)).end is LineEnd.FAILED
+    assert await asyncio.wait_for(over, WAIT_S) is (Ending.CANCEL if rings else Ending.BYE)
+    await agent.close()
 
 
 async def test_a_process_that_hangs_is_ended(far: Echo) -> None:
@@ -221,6 +255,7 @@ async def test_the_process_ends_at_what_it_cannot_read(given: bytes) -> None:
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, error = await asyncio.wait_for(process.communicate(given), WAIT_S)
+    process._transport.close()  # type: ignore[attr-defined]
     assert process.returncode == 2 and error.strip().count(b"\n") == 0
     assert json.loads(out)["engine"] == "pyVoIP 1.6.8"
 
