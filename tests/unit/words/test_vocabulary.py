@@ -21,6 +21,13 @@ def test_a_reason_says_words_and_the_devices_code() -> None:
     assert reason("en", "", "", "") == ""
 
 
+def test_an_endpoint_that_is_not_registered_is_told_as_that() -> None:
+    unreachable = "không liên lạc được (tắt máy hoặc mất mạng)"
+    assert reason("vi", "unreachable", "network", "not registered").endswith("(chưa đăng ký với hệ thống)"), unreachable
+    told = reason("en", "unreachable", "network", "not registered since 2026-11-22T19:42+00:00")
+    assert told.endswith("(not registered with us since 2026-11-22 19:42 UTC)")
+
+
 def test_unlisted_names_are_shown_as_they_stand() -> None:
     assert meaning("vi", CAUSES, "brand-new") == "brand-new"
     assert reason("en", "brand-new") == "brand-new"
