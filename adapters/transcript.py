@@ -113,9 +113,7 @@ def parse(text: str) -> Transcript:
             continue
         match = _ENTRY.fullmatch(line)
         if match is None:
-            raise TranscriptError(
-                f"line {number}: {line[:60]!r}; expected < > ! or = and seconds, like '< 0.25 OK'"
-            )
+            raise TranscriptError(f"line {number}: {line[:60]!r}; expected < > ! or = and seconds, like '< 0.25 OK'")
         kind, at_s, rest = match[1], float(match[2]), match[3]
         try:
             entry = Entry(kind, at_s, unwritten(rest)) if kind in "<>" else Entry(kind, at_s, words=rest)
@@ -139,7 +137,7 @@ class Recorder:
         self._clock = clock
         self._title = title or f"A session with a {family}"
         self._began = clock()
-        self._entries: list[Entry] = []
+        self._entries: list[tuple[str, float, bytearray]] = []
         self._bytes = 0
         self.is_cut = False
 
@@ -160,12 +158,13 @@ class Recorder:
         if self._bytes > MOST_BYTES:
             self.is_cut = True
             return
-        last = self._entries[-1] if self._entries else None
-        if last is not None and kind in "<>" and last.kind == kind and len(last.data) < 4096:
-            # a secret that came in two pieces must be found too
-            self._entries[-1] = Entry(kind, last.at_s, last.data + data)
-            return
-        self._entries.append(Entry(kind, self._clock() - self._began, data, " ".join(words.split("\n"))))
+        if kind in "<>":
+            # One piece as long as nobody else speaks: a secret that came bit by bit must be found too.
+            if not self._entries or self._entries[-1][0] != kind:
+                self._entries.append((kind, self._clock() - self._began, bytearray()))
+            self._entries[-1][2].extend(data)
+        else:
+            self._entries.append((kind, self._clock() - self._began, bytearray(" ".join(words.split("\n")).encode())))
 
     def _redacted(self, text: str) -> str:
         for secret in self._secrets:
@@ -176,7 +175,7 @@ class Recorder:
         lines = [f"# {self._title}", f"# family: {self._family}", "# source: captured"]
         if self.is_cut:
             lines.append(f"# cut after {MOST_BYTES} bytes")
-        for entry in self._entries:
-            body = written(entry.data) if entry.kind in "<>" else entry.words
-            lines.append(f"{entry.kind} {entry.at_s:.3f} {self._redacted(body)}")
+        for kind, at_s, data in self._entries:
+            body = written(bytes(data)) if kind in "<>" else data.decode()
+            lines.append(f"{kind} {at_s:.3f} {self._redacted(body)}")
         return "\n".join(lines) + "\n"

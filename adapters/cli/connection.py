@@ -114,7 +114,7 @@ class Connection:
         self._has_echo: bool | None = None
         self._secret_sent = False
         self._entering: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
-        self._turn = Turn(profile.pace.gap_s, profile.pace.settle_s)
+        self._turn = Turn(profile.pace.gap_s)
         self._dialogue = Dialogue(
             (*login.prompts, *profile.prompts),
             self._line,
@@ -178,6 +178,7 @@ class Connection:
             if nudge is not None:
                 nudge.cancel()
         self._dialogue.expect_prompts(self._profile.prompts)
+        self._turn = Turn(self._profile.pace.gap_s, self._profile.pace.settle_s)
 
     def _nudge(self) -> None:
         if self._entering is not None and not self._dialogue.unfinished:

@@ -1,7 +1,8 @@
 """The transport `telnet`: TCP, with RFC 854 negotiation by telnetlib3 for devices that negotiate.
 
-telnetlib3's writer takes 16 KB and looks at every byte for 3.5 us (measured, 5.0.1). So its option engine is made when the first IAC comes and given only the bytes
-of commands; a device that never negotiates (most do not) costs a socket.
+telnetlib3's writer takes 16 KB and looks at every byte for 3.5 us (measured, 5.0.1). So its option engine is made
+when the first IAC comes and given only the bytes of commands; a device that never negotiates (most do not) costs a
+socket (docs/decisions/0010-text-conversations.md).
 """
 
 import asyncio

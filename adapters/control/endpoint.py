@@ -112,12 +112,12 @@ class ControlledEndpoint(Refusing):
         self._timers.clear()
         self._options.clear()
         self._stop_polling()
+        await self._session.close()  # who waits for a reply hears that there is none
         tasks = {task for task in self._tasks if task is not asyncio.current_task()}
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await self._session.close()
 
     async def _connect(self) -> Link:
         self._grammar = self._make_grammar()
@@ -221,8 +221,13 @@ class ControlledEndpoint(Refusing):
 
     def _plan_poll(self) -> None:
         self._stop_polling()
-        is_watched = self._legs.is_busy or (not self.tells_changes and len(self._legs) > 0)
-        wait_s = self._pace.busy_poll_s if is_watched else self._pace.idle_poll_s
+        pace = self._pace
+        if self._legs.is_ending or (not self.tells_changes and len(self._legs)):
+            wait_s = pace.busy_poll_s
+        elif self._legs.is_setting_up:  # it tells; and some want no questions meanwhile (Polycom)
+            wait_s = pace.unseen_s
+        else:
+            wait_s = pace.idle_poll_s
         self._poll = asyncio.get_running_loop().call_later(wait_s, self._look)
 
     def _stop_polling(self) -> None:
@@ -304,6 +309,8 @@ class ControlledEndpoint(Refusing):
             self._drop(leg)
             raise
         self._tell(self._legs.name(leg, call))
+        if leg.ending is not None and leg.call == "":  # hung up before it was sent, and named by nobody
+            self._spawn(self._hang_up_late(leg))
         self._plan_poll()
 
     def _sent(self, leg: Leg, ring_s: float) -> None:
@@ -385,7 +392,7 @@ class ControlledEndpoint(Refusing):
         def sent() -> None:
             leg.is_sent = True
 
-        leg.call = call.id  # its events are the leg's from here on
+        self._legs.claim(leg, call)  # its events are the leg's from here on
         try:
             await self._session.ask(self._grammar.answer(call.id), "answer", sent)
         except OutcomeUnknown:

@@ -93,9 +93,14 @@ class Legs:
         return tuple(self._foreign.values())
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a call of ours is on its way up or down."""
-        return any(leg.state is not LegState.CONNECTED or leg.ending for leg in self._legs.values())
+    def is_ending(self) -> bool:
+        """Whether a call of ours is on its way down, or nobody knows whether there is one."""
+        return any(leg.ending or leg.is_doubtful or leg.state is LegState.CLEARING for leg in self._legs.values())
+
+    @property
+    def is_setting_up(self) -> bool:
+        """Whether a call of ours is on its way up."""
+        return any(leg.state is not LegState.CONNECTED for leg in self._legs.values())
 
     def order(self, name: str, to: Address | None, now: float) -> Leg:
         """A leg that is about to be ordered."""
@@ -107,6 +112,11 @@ class Legs:
         """The order was not taken: there is no such leg."""
         if self._legs.get(leg.name) is leg:
             del self._legs[leg.name]
+
+    def claim(self, leg: Leg, seen: CallSeen) -> None:
+        """A call that somebody else placed is ours now: we answer it."""
+        leg.call, leg.is_shown = seen.id, True
+        self._foreign.pop(seen.id, None)
 
     def forget_all(self) -> None:
         self._legs.clear()

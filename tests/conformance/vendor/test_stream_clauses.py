@@ -1,16 +1,15 @@
 """The stream: split anywhere, noisy, slow, echoing; one order at a time and at the device's pace."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from adapters.capabilities import Capability
 from adapters.cli.dialogue import Dialogue
-from adapters.events import LegConnected
-from adapters.transcript import Entry, parse
-from adapters.values import DialOptions, LegState
+from adapters.events import LegConnected, SessionGone, SessionReady
+from adapters.transcript import parse
+from adapters.values import DialOptions
 from tests.conformance.vendor.families import VENDORS
 from tests.conformance.vendor.rig import Rig, quick
 from tests.unit.sip.stage import until
@@ -107,18 +106,8 @@ async def test_at_every_split_the_lines_are_the_same(vendor: Any) -> None:
 async def test_a_flood_without_a_line_end_ends_the_session_and_costs_no_memory(rig: Rig, endpoint: Any) -> None:
     if rig.vendor.grammar is None:
         return  # HTTP bodies have a bound of their own (tests/unit)
-    from adapters.events import SessionGone, SessionReady
-
     for console in list(rig.twin.consoles):  # type: ignore[attr-defined]
         console.send(b"x" * (rig.vendor.profile.longest_line + 100))
     await rig.heard.until(lambda: rig.heard.of(SessionReady))
     assert "without a line end" in rig.heard.of(SessionGone)[0].reason
     assert await endpoint.snapshot() == ()
-
-
-def test_a_tape_reads_back() -> None:
-    entry = Entry("<", 0.0, b"a\r\r\n\xff\\ \x00")
-    from adapters.transcript import unwritten, written
-
-    assert unwritten(written(entry.data)) == entry.data
-    assert datetime.now(UTC) and LegState.CONNECTED
