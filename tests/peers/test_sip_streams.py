@@ -157,6 +157,7 @@ class Mind:
         ("sips", "one", "other", "the endpoint"),
     ],
 )
+@pytest.mark.rfc("3261", "26.2.2")
 async def test_media_flow_and_both_sides_hear_of_the_end(
     lab: Lab, transport: str, near: str, far: str, ends: str
 ) -> None:
@@ -179,6 +180,7 @@ async def test_media_flow_and_both_sides_hear_of_the_end(
 
 
 @pytest.mark.parametrize("far", ["asterisk", "other"])
+@pytest.mark.rfc("5923", "8.1")
 async def test_without_a_certificate_of_ours_the_far_end_still_finds_us(lab: Lab, far: str) -> None:
     leg = LEG.format(f"bare{far}")
     async with Mind(lab, lab.address("one", "tls"), own=False) as mind:
@@ -190,6 +192,7 @@ async def test_without_a_certificate_of_ours_the_far_end_still_finds_us(lab: Lab
 
 
 @pytest.mark.parametrize("near", ["asterisk", "one"])
+@pytest.mark.rfc("5922", "7.2")
 async def test_who_cannot_be_believed_is_told_in_the_leg(lab: Lab, near: str) -> None:
     leg = LEG.format(f"wrong{near}")
     async with Mind(lab, lab.address(near, "sips"), ca=lab.stranger.ca) as mind:
@@ -202,6 +205,7 @@ async def test_who_cannot_be_believed_is_told_in_the_leg(lab: Lab, near: str) ->
 @pytest.mark.rfc("5626", "3.5.1")
 @pytest.mark.parametrize(("peer", "answers"), [("asterisk", False), ("one", True)])
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
+@pytest.mark.rfc("5626", "4.4.1")
 async def test_who_answers_a_ping(lab: Lab, transport: str, peer: str, answers: bool) -> None:
     async with Mind(lab, lab.address(peer, transport), terms=Terms(ping_s=(0.05, 0.1), pong_s=1.0)) as mind:
         assert await mind.agent.options(lab.address(peer, transport)) is not None

@@ -390,6 +390,7 @@ async def test_a_slow_reader_is_given_up_before_memory_is(make_agent: MakeAgent)
 
 
 @pytest.mark.echoes
+@pytest.mark.rfc("3261", "18.2.2")
 async def test_an_answer_goes_to_who_asked_whomever_maddr_names(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer, victim = await make_agent(), await make_wire(), await make_wire("127.0.0.99")
     via = f"SIP/2.0/UDP {peer.address[0]}:{victim.address[1]};branch=z9hG4bKx;rport;maddr=127.0.0.99"

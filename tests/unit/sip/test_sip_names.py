@@ -57,6 +57,7 @@ async def where(resolver: Resolver, uri: str, key: str = "a call") -> list[str]:
         ("sip:a@proxied.example;maddr=vc.example", "UDP 127.0.0.2:5060"),
     ],
 )
+@pytest.mark.rfc("3263", "4.1", "4.2")
 async def test_a_name_without_service_records(names: NameServer, resolver: Resolver, uri: str, target: str) -> None:
     names.put("vc.example", "A", "127.0.0.2")
     assert await where(resolver, uri) == [target]
@@ -65,6 +66,7 @@ async def test_a_name_without_service_records(names: NameServer, resolver: Resol
 
 
 @pytest.mark.rfc("3263", "4.1", "4.2")
+@pytest.mark.rfc("3263", "4.1")
 async def test_naptr_says_which_transport_and_srv_says_where(names: NameServer, resolver: Resolver) -> None:
     names.put(
         "vc.example",
@@ -90,6 +92,7 @@ async def test_naptr_says_which_transport_and_srv_says_where(names: NameServer, 
 
 @pytest.mark.rfc("3263", "4.1")
 @pytest.mark.rfc("3261", "26.2.2")
+@pytest.mark.rfc("3263", "4.1")
 async def test_a_secure_address_never_leads_to_anything_but_tls(names: NameServer, resolver: Resolver) -> None:
     names.put("vc.example", "NAPTR", '10 50 "s" "SIP+D2T" "" _sip._tcp.vc.example.')
     names.put("_sip._tcp.vc.example", "SRV", "0 0 5072 vc.example.")
@@ -100,6 +103,7 @@ async def test_a_secure_address_never_leads_to_anything_but_tls(names: NameServe
 
 
 @pytest.mark.rfc("3263", "4.1")
+@pytest.mark.rfc("3263", "4.1")
 async def test_without_naptr_the_services_that_there_are_are_used(names: NameServer, resolver: Resolver) -> None:
     names.put("_sip._tcp.vc.example", "SRV", "0 0 5072 one.example.")
     names.put("_sips._tcp.vc.example", "SRV", "0 0 5071 one.example.")
@@ -107,6 +111,7 @@ async def test_without_naptr_the_services_that_there_are_are_used(names: NameSer
     assert await where(resolver, "sip:a@vc.example") == ["TCP 127.0.0.2:5072", "TLS 127.0.0.2:5071"]
 
 
+@pytest.mark.rfc("3263", "4.2")
 @pytest.mark.rfc("3263", "4.2")
 async def test_priorities_come_in_order_and_a_name_without_address_is_passed_over(
     names: NameServer, resolver: Resolver
@@ -121,6 +126,7 @@ async def test_priorities_come_in_order_and_a_name_without_address_is_passed_ove
     assert found[2:] == ["UDP 127.0.0.4:5062"]
 
 
+@pytest.mark.rfc("3263", "4.2")
 @pytest.mark.rfc("3263", "4.2")
 async def test_weights_share_the_calls_and_a_call_goes_the_same_way_again(
     names: NameServer, resolver: Resolver
@@ -256,6 +262,7 @@ def srv(*agents: SipAgent) -> list[str]:
 
 @pytest.mark.rfc("3263", "4.3")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.rfc("3263", "4.3")
 async def test_the_next_server_is_called_when_one_says_503(
     names: NameServer, resolver: Resolver, make_agent: MakeAgent, transport: str
 ) -> None:
@@ -303,6 +310,7 @@ async def test_other_refusals_are_answers(
 
 @pytest.mark.rfc("3263", "4.3")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.rfc("3263", "4.3")
 async def test_the_next_server_is_called_when_nobody_listens_at_one(
     names: NameServer, resolver: Resolver, make_agent: MakeAgent, transport: str
 ) -> None:
@@ -317,6 +325,7 @@ async def test_the_next_server_is_called_when_nobody_listens_at_one(
     await ear.next("answered")
 
 
+@pytest.mark.rfc("3263", "4.3")
 @pytest.mark.rfc("3263", "4.3")
 async def test_the_next_server_is_called_when_one_keeps_silent_and_the_same_again_by_the_next_process(
     names: NameServer, resolver: Resolver, make_agent: MakeAgent, make_wire: MakeWire
@@ -387,6 +396,7 @@ async def test_a_server_that_wants_a_password_keeps_its_call(
 
 @pytest.mark.rfc("3263", "4.1")
 @pytest.mark.rfc("5922", "7.1")
+@pytest.mark.rfc("5922", "7.2")
 async def test_names_lead_to_tls_and_the_name_that_was_called_is_the_one_that_counts(
     names: NameServer, resolver: Resolver, make_agent: MakeAgent, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
 
 
 @pytest.mark.rfc("5626", "3.5.1", "4.4.1")
+@pytest.mark.rfc("5626", "3.5.1", "4.4.1")
 async def test_what_answered_pings_and_stops_answering_is_dropped(make_agent: MakeAgent) -> None:
     async with Peer() as peer:
         agent, ear = await make_agent(terms=SOON), Ear()
@@ -62,6 +63,7 @@ async def test_what_answered_pings_and_stops_answering_is_dropped(make_agent: Ma
         await ended(reader)
 
 
+@pytest.mark.rfc("5626", "4.4.1")
 @pytest.mark.rfc("5626", "4.4.1")
 async def test_what_never_answers_pings_keeps_its_connection(make_agent: MakeAgent) -> None:
     async with Peer() as peer:
@@ -83,6 +85,7 @@ async def test_a_connection_of_ours_that_nobody_uses_is_closed(make_agent: MakeA
         await until(lambda: not len(agent.routes.at(agent.address).tcp))
 
 
+@pytest.mark.rfc("5626", "3.5.1")
 async def test_a_pong_is_not_taken_for_half_a_ping_nor_a_ping_for_a_pong() -> None:
     framer = Framer()
     assert framer.feed(PONG) == []
@@ -96,6 +99,7 @@ async def test_a_pong_is_not_taken_for_half_a_ping_nor_a_ping_for_a_pong() -> No
 
 @pytest.mark.rfc("3261", "18.3")
 @pytest.mark.parametrize("stranger", [b"", b"OPTIONS sip:x@h SIP/2.0\r\n", WHOLE + b"OPTIONS si", b"\r\n"])
+@pytest.mark.rfc("3261", "18.3")
 async def test_a_message_that_never_gets_whole_ends_the_connection(make_agent: MakeAgent, stranger: bytes) -> None:
     agent = await make_agent(terms=SOON)
     reader, writer = await asyncio.open_connection(*agent.address)
@@ -155,6 +159,7 @@ async def test_one_source_cannot_take_all_connections(make_agent: MakeAgent) -> 
 
 @pytest.mark.rfc("5626", "5.3")
 @pytest.mark.rfc("5923", "8.1")
+@pytest.mark.rfc("5626", "5.3")
 async def test_who_registered_is_reached_over_its_connection(make_agent: MakeAgent) -> None:
     agent, ear = await make_agent(), Ear()
     reader, writer = await asyncio.open_connection(*agent.address)

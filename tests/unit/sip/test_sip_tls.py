@@ -72,6 +72,7 @@ async def refused(agent: SipAgent, uri: str) -> str:
 
 @pytest.mark.rfc("3261", "26.2.1", "26.2.2")
 @pytest.mark.parametrize("uri", ["sips:room@vc.example:{}", "sip:room@vc.example:{};transport=tls"])
+@pytest.mark.rfc("3261", "26.2.1", "26.2.2", "8.1.1", "12.1.1")
 async def test_a_call_over_tls_and_everything_inside_it(
     make_agent: MakeAgent, authority: Authority, resolver: Resolver, uri: str
 ) -> None:
@@ -97,6 +98,7 @@ async def test_a_call_over_tls_and_everything_inside_it(
 
 @pytest.mark.rfc("5923", "8.1")
 @pytest.mark.rfc("3261", "26.3.2.1")
+@pytest.mark.rfc("5923", "8.1")
 async def test_who_has_no_certificate_calls_and_is_called_back_on_its_connection(
     make_agent: MakeAgent, authority: Authority, resolver: Resolver
 ) -> None:
@@ -142,6 +144,7 @@ async def test_a_later_process_finds_who_was_called_behind_a_bare_contact(
         ({"names": ("vc.example",), "is_self": True}, "the certificate 'CN=vc.example' is self-signed and is not in"),
     ],
 )
+@pytest.mark.rfc("5922", "7.2")
 async def test_a_certificate_that_is_wrong_is_told_in_words(
     make_agent: MakeAgent, authority: Authority, resolver: Resolver, wrong: dict[str, Any], words: str
 ) -> None:
@@ -155,6 +158,7 @@ async def test_a_certificate_that_is_wrong_is_told_in_words(
 
 
 @pytest.mark.rfc("3261", "26.3.1")
+@pytest.mark.rfc("5922", "7.2")
 async def test_an_issuer_that_is_not_trusted_is_named(
     make_agent: MakeAgent, authority: Authority, resolver: Resolver, tmp_path: Path
 ) -> None:
@@ -281,6 +285,7 @@ async def test_a_renewed_certificate_that_is_broken_leaves_the_one_before_in_use
     assert "sip.tls_not_renewed" in caplog.text
 
 
+@pytest.mark.rfc("3261", "26.3.1")
 async def test_a_caller_without_a_certificate_is_taken_in_and_a_handshake_that_is_none_is_not(
     make_agent: MakeAgent, authority: Authority
 ) -> None:
@@ -334,6 +339,7 @@ async def test_the_words_reach_the_leg_of_either_side(
         ({"subject": ((("organizationName", "x"),), (("commonName", "vc.example"),))}, ["vc.example"]),
     ],
 )
+@pytest.mark.rfc("5922", "7.1")
 def test_whom_a_certificate_is_for(certificate: dict[str, Any], names: list[str]) -> None:
     assert owners(certificate) == names
     assert covers(certificate, "vc.example") is ("vc.example" in names)
