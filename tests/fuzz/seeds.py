@@ -51,9 +51,24 @@ FOUND = {
 }
 """What fuzzing found; each was an error of ours once."""
 STREAM = b"\r\n\r\n".join(_ours())
+_REGISTER = (
+    b"REGISTER sip:d SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@d>;tag=1\r\nTo: <sip:a@d>\r\n"
+    b'Call-ID: r\r\nCSeq: 1 REGISTER\r\nContact: "x" <sip:a@192.0.2.7>;expires=60;q=0.5;+sip.instance="<urn:1>"\r\n'
+    b"Contact: sip:a@h2, <sip:a@h3>;expires=0\r\nPath: <sip:p;lr>\r\nExpires: 300\r\nl: 0\r\n\r\n"
+)
 SEEDS: dict[str, tuple[bytes, ...]] = {
     "parser": (*(message.data for message in MESSAGES), *_ours(), *FOUND["parser"]),
     "framing": (STREAM, b"\r\n\r\n", *(message.data for message in MESSAGES)),
+    "login": (
+        b'Digest username="a", realm="r", nonce="n", uri="sip:d", response="0a", algorithm=MD5, qop=auth, nc=00000001, '
+        b'cnonce="c"',
+        b'Digest username="a\\"b", realm=r, nonce=n, uri="sip:d", response="", algorithm=SHA-256, qop=auth, '
+        b"nc=0000000f, cnonce=c",
+        b"Basic x",
+    ),
+    "register": (_REGISTER, *(message.data for message in MESSAGES if message.data.startswith(b"REGISTER"))),
+    "timer": (b"1800;refresher=uac", b"90 ; refresher = uas;x=y", b"0", b"99999999999"),
+    "fragment": (b"SIP/2.0 200 OK\r\n", b"SIP/2.0 486 Busy Here\r\nTo: x\r\n", b" sip / 2.0\t100"),
     "uri": URIS,
     "digest": CHALLENGES,
     "sdp": (NEAR_SDP, FAR_SDP, DOUBLED_SDP, *FOUND["sdp"]),

@@ -1,12 +1,17 @@
 """One function a subject: takes any bytes, and raises only when something is wrong with our code."""
 
 import contextlib
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from adapters.sip import sdp as sdps
+from adapters.sip import session_timer
+from adapters.sip.binding import Asked, Binding, Refused, Source, Terms, in_turn, reach, shown
 from adapters.sip.dialog import Dialog
 from adapters.sip.digest import Challenge, Keyring
 from adapters.sip.framing import Framer
+from adapters.sip.login import Answer, BadAnswer
 from adapters.sip.message import (
     MAX_BODY,
     MAX_HEAD,
@@ -20,10 +25,13 @@ from adapters.sip.message import (
     tag_of,
     uri_of,
 )
+from adapters.sip.session_timer import Policy
+from adapters.sip.sipfrag import status_of
 from adapters.sip.transaction import Timing, Transactions
 from adapters.sip.uri import BadUri, Uri, sent_by, stamp_via, via_target
 from adapters.sip.wheel import Wheel
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _LAYER = Transactions(Timing(), Wheel())
 
 
@@ -164,10 +172,68 @@ def sdp(data: bytes) -> None:
     assert sdps.same_media(data, data)
 
 
+def login(data: bytes) -> None:
+    """What a stranger says to a challenge is read or named; nobody gets in without the secret."""
+    text = data.decode("utf-8", "surrogateescape").replace("\n", " ").replace("\r", " ")
+    try:
+        answer = Answer.parse(text)
+    except BadAnswer:
+        return
+    assert not answer.proves("REGISTER", answer.user, "a secret that nobody guesses")
+
+
+def register(data: bytes) -> None:
+    """A REGISTER is refused with a status, or its bindings can be stored, called and shown."""
+    try:
+        request = parse(data)
+    except Malformed:
+        return
+    if not isinstance(request, Request):
+        return
+    for source in (Source("UDP", "192.0.2.7", 7), Source("TCP", "2001:db8::7", 7)):
+        try:
+            bindings = Asked.read(request, source, Terms()).apply((), NOW)
+        except Refused as refused:
+            assert 400 <= refused.status < 700
+            continue
+        for binding in in_turn(bindings):
+            assert Binding.from_json(json.loads(json.dumps(binding.to_json()))) == binding
+            way = reach(binding)
+            assert _uri(way.target)
+            assert "\n" not in shown(binding, NOW)
+
+
+def timer(data: bytes) -> None:
+    """Whatever a peer says of session timers, what is agreed can be kept, and what we say can be read."""
+    text = data.decode("utf-8", "surrogateescape").replace("\n", " ").replace("\r", " ").strip()
+    headers = {"session-expires": [text], "min-se": [text], "supported": ["timer"]}
+    request, response = Request("UPDATE", "sip:a@b", dict(headers)), Response(422, "", dict(headers))
+    policy = Policy()
+    floor_s = session_timer.longer(response, policy)
+    assert floor_s is None or floor_s > policy.min_se_s
+    for terms in (session_timer.agreed(response, policy), session_timer.granted(request, policy, None)[0]):
+        if terms is not None:
+            assert policy.min_se_s <= terms.interval_s
+            assert 0 < terms.refresh_s < terms.deadline_s < terms.interval_s
+
+
+def fragment(data: bytes) -> None:
+    """What a NOTIFY carries is a status or nothing."""
+    found = status_of(data)
+    if found is not None:
+        status, reason = found
+        assert 100 <= status < 700
+        assert "\n" not in reason
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "parser": parser,
     "framing": framing,
     "uri": uri,
     "digest": digest,
     "sdp": sdp,
+    "login": login,
+    "register": register,
+    "timer": timer,
+    "fragment": fragment,
 }

@@ -60,6 +60,7 @@ ATTACKS: dict[str, bytes] = {
 }  # fmt: skip
 
 
+@pytest.mark.rfc("3261", "26.1.5")
 @pytest.mark.parametrize("name", ATTACKS)
 async def test_a_datagram_does_no_harm(make_agent: MakeAgent, make_wire: MakeWire, name: str) -> None:
     agent, wire = await make_agent(), await make_wire()
@@ -112,6 +113,7 @@ async def test_a_stream_does_no_harm(make_agent: MakeAgent, name: str) -> None:
     assert (agent.transactions, len(agent)) == (0, 0)
 
 
+@pytest.mark.rfc("3261", "18.3")
 @pytest.mark.parametrize(
     "name",
     [
@@ -186,6 +188,7 @@ async def test_who_reads_no_answers_is_given_up(make_agent: MakeAgent) -> None:
     assert await answered(agent) and not len(agent.routes.at(agent.address).tcp) > 1
 
 
+@pytest.mark.rfc("3261", "18.3")
 @pytest.mark.parametrize("pieces", [1, 7])
 def test_the_framer_keeps_no_more_than_one_message_may_have(pieces: int) -> None:
     framer = Framer()

@@ -61,6 +61,7 @@ async def test_the_calls_at_one_far_host_take_turns(s: Stage) -> None:
     assert len(pulse(mind)._vigils) == 3
 
 
+@pytest.mark.rfc("3261", "11.2")
 async def test_every_near_side_is_asked_itself(s: Stage) -> None:
     s.near.agent.hears = asked = Questions()
     await up(s, legs=3)

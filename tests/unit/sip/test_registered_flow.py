@@ -85,6 +85,8 @@ def roll() -> MemoryRoll:
     return MemoryRoll(qt05="s3cret")
 
 
+@pytest.mark.rfc("5626", "5.3")
+@pytest.mark.rfc("5923", "8.2")
 async def test_a_call_and_all_in_it_goes_over_the_standing_connection(make_agent: MakeAgent, roll: MemoryRoll) -> None:
     agent = await make_agent()
     enrol(agent, roll)
@@ -97,6 +99,7 @@ async def test_a_call_and_all_in_it_goes_over_the_standing_connection(make_agent
         await ear.next("ended")
 
 
+@pytest.mark.rfc("5626", "5.3")
 async def test_when_the_connection_is_gone_the_contact_is_tried(make_agent: MakeAgent, roll: MemoryRoll) -> None:
     agent = await make_agent()
     enrol(agent, roll)
@@ -144,6 +147,7 @@ async def test_another_process_takes_a_call_up_and_finds_its_endpoint(make_agent
         await ear.next("ended")
 
 
+@pytest.mark.rfc("7616", "3.3")
 async def test_a_restarted_registrar_believes_no_old_nonce_and_says_so(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
@@ -161,6 +165,7 @@ async def test_a_restarted_registrar_believes_no_old_nonce_and_says_so(
     assert KEY.decode() not in again.get("www-authenticate")
 
 
+@pytest.mark.rfc("3581", "4")
 async def test_a_nat_over_udp_stays_the_way_for_the_whole_call_and_for_who_takes_it_up(
     make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
