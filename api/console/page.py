@@ -13,6 +13,7 @@ from markupsafe import Markup
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api import report
+from api.console import lines
 from api.console.agenda import agenda
 from api.console.feed import Feed, Feeds
 from api.console.session import COOKIE, LASTING, Sessions
@@ -229,6 +230,7 @@ def _routes(console: Console) -> APIRouter:
 
         return await _ordered(console, request, run_id, give)
 
+    lines.add(routes, console, page, logged_in, genuine_form, _language)
     return routes
 
 
