@@ -114,6 +114,9 @@ EVENTS = {
     "leg-left-over": msgid("call left over"),
     "endpoint-registered": msgid("endpoint registered"),
     "endpoint-unregistered": msgid("endpoint no longer registered"),
+    "auto-answer-on": msgid("answers by itself, microphone off"),
+    "auto-answer-refused": msgid("does not answer by itself"),
+    "auto-answer-restored": msgid("answers as before again"),
     "note": msgid("note"),
 }
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -32,6 +33,7 @@ from adapters import (
     SessionLost,
     Unreachable,
 )
+from orchestrator.auto_answer import AutoAnswerLeases
 from orchestrator.desk import Desk
 from orchestrator.lease import Lease, LeaseLost
 from orchestrator.roster import RosterView
@@ -43,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 _LOOK_AFTER_S = 1.0
 _ASK_AGAIN_S = 5.0
+_TAKE_AGAIN_S = 20.0
 
 _CAUSES: dict[type[AdapterError], tuple[ClearCause, bool]] = {
     Unreachable: (ClearCause.UNREACHABLE, False),
@@ -93,13 +96,21 @@ class ConferenceTrouble:
 
 
 @dataclass(frozen=True, slots=True)
+class AutoAnswerTold:
+    """Whether an endpoint answers by itself now; `error` says why not."""
+
+    endpoint: str
+    error: AdapterError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LegFound:
     """A leg that was looked for, as the device reports it."""
 
     seen: LegSeen
 
 
-News = Event | VerbFailed | RosterRead | ConferenceOpened | ConferenceTrouble | LegFound
+News = Event | VerbFailed | RosterRead | ConferenceOpened | ConferenceTrouble | LegFound | AutoAnswerTold
 
 
 @dataclass(slots=True)
@@ -120,6 +131,7 @@ class Actions:
         bridge: Bridge,
         rooms: Mapping[str, LinkedRoom],
         endpoints: Mapping[str, EndpointAt],
+        auto_answers: AutoAnswerLeases,
         desk: Desk,
         lease: Lease,
         ring_s: float,
@@ -129,6 +141,7 @@ class Actions:
         self._bridge_row = bridge
         self._rooms = rooms
         self._endpoints = endpoints
+        self._auto_answers = auto_answers
         self._desk = desk
         self._lease = lease
         self._ring_s = ring_s
@@ -315,6 +328,24 @@ class Actions:
                 self._put(LegFound(seen))
         except Exception as error:  # the session coming back asks again, and what is overdue is hung up
             log.warning("adoption-waits", run=self._run.id, why=self._failure(error, "adopt", sent=False).why)
+
+    async def have_auto_answer(self, endpoint: str, until_at: datetime) -> None:
+        """Have an endpoint answer by itself until then; one that is away is asked again."""
+        last = ""
+        while True:
+            try:
+                self._lease.check()
+                if await self._auto_answers.take(self._run.id or 0, self._endpoints[endpoint], until_at):
+                    self._put(AutoAnswerTold(endpoint))
+                    return
+            except Exception as error:
+                failure = self._failure(error, "auto-answer", sent=True)
+                if failure.why != last:
+                    self._put(AutoAnswerTold(endpoint, failure))
+                last = failure.why
+                if isinstance(failure, NotSupported):
+                    return
+            await asyncio.sleep(_TAKE_AGAIN_S)
 
     # --- the conference ------------------------------------------------------------------
 

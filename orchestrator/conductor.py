@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from adapters import Address
 from orchestrator.actions import LinkedRoom
+from orchestrator.auto_answer import AutoAnswerLeases
 from orchestrator.desk import Desk
 from orchestrator.dispatch import CommandBus, Dispatcher, LocalBus, LocalDispatcher
 from orchestrator.lease import Lease, LeaseLost, Leases, LeaseTerms, is_gone
@@ -30,6 +31,8 @@ from orchestrator.store import journal
 from orchestrator.store.database import Database
 from orchestrator.store.inventory import (
     Bridge,
+    EndpointAt,
+    answering_endpoints,
     bridge_by_id,
     bridge_by_name,
     endpoint_by_name,
@@ -88,6 +91,7 @@ class Conductor:
         self.starter = Starter(
             database, clock, desk, bell, lambda run_id: self._dispatcher.offer(f"run-{run_id}"), self._call_off
         )
+        self.auto_answers = AutoAnswerLeases(database, desk, bell, clock.now)
         self._supervisors: dict[str, asyncio.Task[None]] = {}
         self._side_tasks: list[asyncio.Task[None]] = []
         self._stumbles: dict[str, tuple[int, float]] = {}  # per shard: how often in a row, and when to try again
@@ -103,6 +107,7 @@ class Conductor:
         self._side(self._hear_orders(), "orders")
         self._side(self._find_orders(), "others-orders")
         self._side(self._scan(), "scan")
+        self._side(self.auto_answers.keep(), "auto-answers")
         if bells:
             self.starter.alarm.start()
             self._side(self.starter.sweep(), "sweep")
@@ -233,6 +238,7 @@ class Conductor:
             log.info("run-over", run=run_id, state=runner.state.value)
             self._stumbles.pop(lease.shard_id, None)
             await self.desk.let_go(run_id)
+            await self.auto_answers.run_over(run_id)
         except LeaseLost as error:
             log.warning("run-let-go", run=run_id, why=str(error))
         except asyncio.CancelledError:
@@ -271,7 +277,7 @@ class Conductor:
             bridge = await bridge_by_id(session, rows.run.bridge_id)
             assert bridge is not None  # a bridge with runs cannot be deleted
             rooms = await self._rooms(session, rows.participants)
-            endpoints = await endpoints_by_names(session, _driven(rows.participants))
+            endpoints = await _endpoints(session, rows.participants)
             await self._learn_logins(session, bridge)
         shard_id = lease.shard_id
 
@@ -286,6 +292,7 @@ class Conductor:
                 tracks=tracks_of(rows.participants, rows.legs, self._terms.redial),
                 rooms=rooms,
                 endpoints=endpoints,
+                auto_answers=self.auto_answers,
                 legs=rows.legs,
                 lease=lease,
                 ledger=Ledger(self._database, self.bell, lease, run_id),
@@ -401,7 +408,9 @@ class Conductor:
             runner.look_at_orders()
 
 
-def _driven(participants: list[Participant]) -> set[str]:
-    """The endpoints that a run may drive by their control sessions."""
-    rungs = (rung for row in participants for rung in rungs_of(row))
-    return {rung.endpoint for rung in rungs if rung.way is Way.ENDPOINT_DIALS}
+async def _endpoints(session: AsyncSession, participants: list[Participant]) -> dict[str, EndpointAt]:
+    """The endpoints whose control sessions a run may use: to have them dial, or answer by themselves."""
+    rungs = [rung for row in participants for rung in rungs_of(row)]
+    named = await answering_endpoints(session, {rung.endpoint for rung in rungs} - {""})
+    driven = {rung.endpoint for rung in rungs if rung.way is Way.ENDPOINT_DIALS}
+    return named | await endpoints_by_names(session, driven)

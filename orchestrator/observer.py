@@ -30,6 +30,7 @@ from adapters import (
 )
 from orchestrator.actions import (
     Actions,
+    AutoAnswerTold,
     ConferenceOpened,
     ConferenceTrouble,
     LegFound,
@@ -135,6 +136,10 @@ class Observer:
                     self.touch_all()
             case SessionGone() | SessionReady():
                 self._session_news(news, now)
+            case AutoAnswerTold(endpoint=endpoint, error=None):
+                self._ledger.note("auto-answer-on", now, endpoint=endpoint)
+            case AutoAnswerTold(endpoint=endpoint, error=AdapterError(why=why)):
+                self._ledger.note("auto-answer-refused", now, endpoint=endpoint, why=why)
             case ConferenceEnded():
                 pass  # its members' own events have said it already
 

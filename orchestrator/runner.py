@@ -10,6 +10,7 @@ import structlog
 
 from adapters import Capability, ClearCause, Cleared, LegState, Side
 from orchestrator.actions import Actions, LinkedRoom, News
+from orchestrator.auto_answer import AutoAnswerLeases
 from orchestrator.desk import Desk
 from orchestrator.lease import Lease, LeaseLost
 from orchestrator.ledger import Ledger, is_unwritable
@@ -51,7 +52,8 @@ class Props:
     bridge: Bridge
     tracks: list[Track]
     rooms: dict[str, LinkedRoom]
-    endpoints: dict[str, EndpointAt]  # those with a control session that the run may use
+    endpoints: dict[str, EndpointAt]  # those whose control sessions the run may use
+    auto_answers: AutoAnswerLeases
     legs: list[Leg]
     lease: Lease
     ledger: Ledger
@@ -87,8 +89,8 @@ class Runner:
         self._bell = asyncio.Event()
         self._hint = True  # look at the command rows at once: an earlier owner may have left some
         self._actions = Actions(
-            props.run, props.bridge, props.rooms, props.endpoints, props.desk, props.lease,
-            props.terms.ring_s, self.put,
+            props.run, props.bridge, props.rooms, props.endpoints, props.auto_answers, props.desk,
+            props.lease, props.terms.ring_s, self.put,
         )  # fmt: skip
         self._seen = Observer(
             props.run, props.bridge, props.tracks, props.rooms, props.ledger, self._actions,
@@ -103,6 +105,7 @@ class Runner:
         self._last_scene: Scene | None = None
         self._given_up = False
         self._carried_out: set[int] = set()
+        self._answering_until: datetime | None = None  # so long endpoints were asked to answer by themselves
 
     # --- the loop ------------------------------------------------------------------------
 
@@ -314,11 +317,21 @@ class Runner:
                 self._to(RunState.FAILED if never else RunState.CLOSING, now, reason=self.run.end_reason)
             else:
                 self._seen.have_conference()
+                self._have_auto_answers()
         # without the bridge's session sites can still be dialed by the ways that need none
         if self.state is RunState.PREPARING and (
             self._seen.conference_ready or (self._seen.trouble and self._has_ways_past_the_bridge)
         ):
             self._to(RunState.CALLING, now)
+
+    def _have_auto_answers(self) -> None:
+        """Have those endpoints answer by themselves that the inventory says it of, until nothing is dialed any more."""
+        until = self.run.ends_at + timedelta(seconds=self.terms.grace_s)
+        if until != self._answering_until:
+            self._answering_until = until
+            for name, at in self._p.endpoints.items():
+                if at.endpoint.auto_answer:
+                    self._actions.start(self._actions.have_auto_answer(name, until))
 
     @property
     def _has_ways_past_the_bridge(self) -> bool:

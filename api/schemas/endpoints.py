@@ -47,6 +47,7 @@ class EndpointNew(Body):
     addresses: DialAddresses = Field(min_length=1)
     ladder: Ladder = Field(default_factory=list)
     max_kbps: Kbps | None = None
+    auto_answer: bool = Field(default=False, description="answer calls muted while a meeting's window is open")
     settings: FamilySettings = Field(default_factory=dict)
 
 
@@ -65,6 +66,7 @@ class EndpointPatch(Body):
     addresses: DialAddresses = Field(default_factory=list, min_length=1)
     ladder: Ladder = Field(default_factory=list)
     max_kbps: Kbps | None = None
+    auto_answer: bool = Field(default=False, description="answer calls muted while a meeting's window is open")
     settings: FamilySettings = Field(default_factory=dict)
 
 
@@ -101,5 +103,6 @@ class EndpointShown(BaseModel):
     addresses: list[str]
     ladder: list[str]
     max_kbps: int | None
+    auto_answer: bool
     settings: dict[str, Any]
     registrations: list[RegistrationShown]

@@ -51,6 +51,7 @@ class Endpoint(SQLModel, table=True):
     control_secret: str = ""  # sealed text, or env:NAME
     ladder: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     max_kbps: int | None = None
+    auto_answer: bool = False  # answers by itself, microphone off, while a meeting's window is open
     settings: dict[str, object] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
 
 
@@ -184,6 +185,15 @@ async def endpoints_by_names(session: AsyncSession, names: Collection[str]) -> d
     found: dict[str, EndpointAt] = {}
     for some in _slices(sorted(names)):
         found |= {at.endpoint.name: at for at in await _endpoints_at(session, col(Endpoint.name).in_(some))}
+    return found
+
+
+async def answering_endpoints(session: AsyncSession, names: Collection[str]) -> dict[str, EndpointAt]:
+    """Those of these endpoints that are to answer by themselves in a meeting's window."""
+    found: dict[str, EndpointAt] = {}
+    for some in _slices(sorted(names)):
+        those = await _endpoints_at(session, col(Endpoint.name).in_(some), col(Endpoint.auto_answer).is_(True))
+        found |= {at.endpoint.name: at for at in those}
     return found
 
 
