@@ -75,10 +75,10 @@ Answer = tuple[Sequence[T], float]
 
 
 class Names(NamedTuple):
-    """Whom to ask; `addresses` takes any number of hosts at once."""
+    """Whom to ask; `srv` and `addresses` take any number of names at once."""
 
     naptr: Callable[[str], Awaitable[Answer[Naptr]]]
-    srv: Callable[[str], Awaitable[Answer[Srv]]]
+    srv: Callable[[Sequence[str]], Awaitable[Sequence[Answer[Srv]]]]
     addresses: Callable[[Sequence[str]], Awaitable[Sequence[Answer[str] | NoWay]]]
 
 
@@ -101,13 +101,16 @@ async def locate(uri: Uri, names: Names) -> Plan:
     wanted = transport_of(uri)
     if uri.port is not None:
         return await _plain(host, wanted or "UDP", uri.port, names)
-    services, ttl_s = await _services(host, wanted, uri.secure, names)
-    found = [await _servers(service, transport, names) for transport, service in services]
-    groups = [group for plan in found for group in plan.groups]
+    services, ttl_s = await _services(host, wanted, names)
+    answers = await names.srv([service for _, service in services])
+    found = [await _servers(answer, transport, names) for (transport, _), answer in zip(services, answers, strict=True)]
+    ttl_s = min([ttl_s, *(plan.ttl_s for plan in found)])
+    groups = tuple(group for plan in found for group in plan.groups)
     if groups:
-        return Plan(tuple(groups), min([ttl_s, *(plan.ttl_s for plan in found if plan.groups)]))
-    transport = wanted or ("TLS" if uri.secure else "UDP")
-    return await _plain(host, transport, _PORTS[transport], names)
+        return Plan(groups, ttl_s)
+    transport = wanted or "UDP"
+    plain = await _plain(host, transport, _PORTS[transport], names)
+    return Plan(plain.groups, min(ttl_s, plain.ttl_s))
 
 
 async def _plain(host: str, transport: str, port: int, names: Names) -> Plan:
@@ -118,7 +121,7 @@ async def _plain(host: str, transport: str, port: int, names: Names) -> Plan:
     return Plan((((0, tuple(Target(transport, address, port) for address in addresses)),),), ttl_s)
 
 
-async def _services(host: str, wanted: str, secure: bool, names: Names) -> tuple[list[tuple[str, str]], float]:
+async def _services(host: str, wanted: str, names: Names) -> tuple[list[tuple[str, str]], float]:
     """(transport, name of its SRV records) in order."""
     if wanted:
         return [(wanted, f"{_LABELS[wanted]}.{host}")], 3600.0
@@ -130,14 +133,14 @@ async def _services(host: str, wanted: str, secure: bool, names: Names) -> tuple
     ]
     if usable:
         return usable[:MAX_TARGETS], ttl_s
-    return [(transport, f"{label}.{host}") for transport, label in _LABELS.items()], 3600.0
+    return [(transport, f"{label}.{host}") for transport, label in _LABELS.items()], ttl_s
 
 
-async def _servers(service: str, transport: str, names: Names) -> Plan:
+async def _servers(answer: Answer[Srv], transport: str, names: Names) -> Plan:
     """The servers of one service in groups of equal priority; none when it has none."""
-    records, ttl_s = await names.srv(service)
+    records, ttl_s = answer
     records = [one for one in records[:_MAX_RECORDS] if one.target.strip(".")]
-    looked_up = await names.addresses([one.target for one in records])
+    looked_up = await names.addresses([one.target for one in records]) if records else ()
     groups: dict[int, list[tuple[int, tuple[Target, ...]]]] = {}
     for one, found in zip(records, looked_up, strict=True):
         if isinstance(found, NoWay):

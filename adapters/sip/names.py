@@ -35,6 +35,9 @@ _LOOK_UP_S = 8.0
 _SYSTEM_S = 30.0
 """How long an answer of the system is believed, which says nothing of that."""
 _NOT_THERE_S = 10.0
+"""How long it is believed that a name leads nowhere, or a server's silence about a service."""
+_ABSENT_S = 300.0
+"""How long it is believed that a name which leads somewhere has no such record."""
 _LONGEST_S = 3600.0
 _SHORTEST_S = 1.0
 _REMEMBERED = 10_000
@@ -112,7 +115,7 @@ class Resolver:
     def _names(self, host: str, v6: bool) -> Names:
         resolver = self._dns() if "." in host and not host.endswith((".local", ".localhost", ".invalid")) else None
         if resolver is None or self._in_hosts(host, v6):
-            return Names(_none, _none, partial(self._addresses, None, v6))
+            return Names(_none, _none_of, partial(self._addresses, None, v6))
         return Names(
             partial(self._naptr, resolver), partial(self._srv, resolver), partial(self._addresses, resolver, v6)
         )
@@ -124,7 +127,10 @@ class Resolver:
             for one in records
         ], ttl_s
 
-    async def _srv(self, resolver: dns.asyncresolver.Resolver, name: str) -> Answer[Srv]:
+    async def _srv(self, resolver: dns.asyncresolver.Resolver, names: Sequence[str]) -> list[Answer[Srv]]:
+        return await asyncio.gather(*(self._service(resolver, name) for name in names))
+
+    async def _service(self, resolver: dns.asyncresolver.Resolver, name: str) -> Answer[Srv]:
         records, ttl_s = await self._ask(resolver, name, "SRV", strict=False)
         return [Srv(one.priority, one.weight, one.port, one.target.to_text(True).lower()) for one in records], ttl_s
 
@@ -165,13 +171,14 @@ class Resolver:
             asked = dns.name.from_text(name)
             answer = await resolver.resolve(asked, kind, raise_on_no_answer=False, search=False, lifetime=_QUERY_S)
         except dns.resolver.NXDOMAIN:
-            return [], _NOT_THERE_S
+            return [], _ABSENT_S
         except (dns.exception.DNSException, OSError, ValueError, UnicodeError) as error:
             if strict:
                 raise NoWay(f"where {name} is could not be found out: {_why(error)}") from None
             return [], _NOT_THERE_S
-        ttl_s = float(answer.chaining_result.minimum_ttl)
-        return list(answer.rrset or ()), ttl_s
+        if answer.rrset is None:
+            return [], _ABSENT_S
+        return list(answer.rrset), float(answer.chaining_result.minimum_ttl)
 
     def _dns(self) -> dns.asyncresolver.Resolver | None:
         """The name servers, read anew when the system's file has changed; None when there are none."""
@@ -207,6 +214,10 @@ def _why(error: Exception) -> str:
 
 async def _none(name: str) -> Answer[Any]:
     return (), _LONGEST_S
+
+
+async def _none_of(names: Sequence[str]) -> list[Answer[Any]]:
+    return [((), _LONGEST_S) for _ in names]
 
 
 async def _system(host: str, v6: bool) -> Answer[str]:

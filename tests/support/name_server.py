@@ -17,7 +17,7 @@ import dns.rrset
 class NameServer(asyncio.DatagramProtocol):
     """Answers from `zone`: (name, type) -> records as in a zone file. `asked` is what came in.
 
-    Names in `silent` are never answered, those in `broken` with SERVFAIL.
+    Names in `silent` and types in `mute` are never answered, names in `broken` with SERVFAIL.
     """
 
     def __init__(self) -> None:
@@ -25,6 +25,7 @@ class NameServer(asyncio.DatagramProtocol):
         self.ttl = 300
         self.asked: list[tuple[str, str]] = []
         self.silent: set[str] = set()
+        self.mute: set[str] = set()
         self.broken: set[str] = set()
         self._transport: asyncio.DatagramTransport
 
@@ -44,7 +45,7 @@ class NameServer(asyncio.DatagramProtocol):
         question = query.question[0]
         name, kind = question.name.to_text(True).lower(), dns.rdatatype.to_text(question.rdtype)
         self.asked.append((name, kind))
-        if name in self.silent:
+        if name in self.silent or kind in self.mute:
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA

@@ -205,6 +205,16 @@ async def test_a_server_that_knows_no_naptr_does_not_hide_the_address(names: Nam
     assert await where(resolver, "sip:a@vc.example") == ["UDP 127.0.0.2:5060"]
 
 
+async def test_services_that_nobody_tells_of_do_not_hide_the_address_and_are_soon_asked_for_again(
+    names: NameServer, resolver: Resolver
+) -> None:
+    names.put("vc.example", "A", "127.0.0.2")
+    names.mute.update({"NAPTR", "SRV"})  # as a router does that knows no such questions
+    plan = await resolver.find(Uri.parse("sip:a@vc.example"), v6=False)
+    assert plan.targets("") == (Target("UDP", "127.0.0.2", 5060),)
+    assert plan.ttl_s < 60 < names.ttl
+
+
 async def test_the_hosts_file_comes_first_and_nobody_is_asked(names: NameServer, resolver: Resolver) -> None:
     assert await where(resolver, "sip:a@Printed.Example") == ["UDP 127.0.0.7:5060"]
     plan = await resolver.find(Uri.parse("sip:a@printed.example;transport=tls"), v6=True)
