@@ -363,21 +363,26 @@ class Connection:
         Whether a device echoes is learned from commands whose replies look different. Where a reply
         may look the same, the first such line of a device that echoes is the echo, unless no other follows.
         """
-        if pending.is_echoed or text != pending.ask.text.strip():
-            return False
         reply = pending.ask.reply
+        if pending.is_echoed or reply.sees_echo or text != pending.ask.text.strip():
+            return False
         known = len(reply.lines)
         is_reply = reply.line(text) is not Taken.NOT_MINE
+        del reply.lines[known:]
         if not is_reply:
             self._has_echo = True
         elif not self._has_echo:
-            del reply.lines[known:]
             return False
         elif pending.timer is not None:
             pending.timer.cancel()
-            pending.timer = asyncio.get_running_loop().call_later(reply.quiet_s or _ECHO_S, self._finish, pending)
+            wait_s = reply.quiet_s or _ECHO_S
+            pending.timer = asyncio.get_running_loop().call_later(wait_s, self._was_reply, pending, text)
         pending.is_echoed = True
         return True
+
+    def _was_reply(self, pending: _Pending, text: str) -> None:
+        """Nothing followed what looked like an echo: it was the reply."""
+        self._take(pending, pending.ask.reply.line(text))
 
     def _take(self, pending: _Pending, taken: Taken) -> None:
         reply = pending.ask.reply

@@ -7,7 +7,7 @@ what does not is an unsolicited line and goes to the grammar.
 import re
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from adapters.control.order import Order
 
@@ -39,6 +39,9 @@ class Reply:
     reply has no known end: when nothing more of the reply came for so long, it is done. A family whose
     replies need more memory than that derives from this and has its own `line`.
     """
+
+    sees_echo: ClassVar[bool] = False
+    """True for a family whose reply begins with the echo: then `line` gets it like any other line."""
 
     __slots__ = ("_busy", "_done", "_refused", "_takes", "_unknown", "_until", "lines", "quiet_s")
 
