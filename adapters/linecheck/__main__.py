@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from adapters.linecheck.service import WrongWords, serve
+from adapters.linecheck.service import NoAddress, WrongWords, serve
 
 
 def main() -> int:
@@ -18,8 +18,8 @@ def main() -> int:
     except WrongWords as wrong:
         sys.stderr.write(f"{wrong}\n")
         return 2
-    except OSError as error:
-        sys.stderr.write(f"no line checks from here: {error}\n")
+    except NoAddress as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 

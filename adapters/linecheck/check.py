@@ -161,7 +161,7 @@ class LineCheck(CallListener):
         self._over.set()
         if self._rang_out:
             cause = ClearCause.NO_ANSWER if self._rang else ClearCause.UNREACHABLE
-            status, reason = 0, ""
+            status, reason = 0, "" if self._rang else f"no sign of life for {self._order.ring_s:g} s"
         elif status == 408 or (status == 480 and not self._rang):
             cause = ClearCause.UNREACHABLE
         else:

@@ -35,6 +35,10 @@ class WrongWords(Exception):
     """What came over the pipe cannot be gone on with."""
 
 
+class NoAddress(Exception):
+    """The address to call from is none of this machine's."""
+
+
 class LineService:
     """Checks by their ids, over one SIP agent of its own."""
 
@@ -47,7 +51,7 @@ class LineService:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, reader: asyncio.StreamReader) -> None:
-        """Serve until the pipe closes. Raises WrongWords, OSError (no SIP port)."""
+        """Serve until the pipe closes. Raises WrongWords, NoAddress."""
         self._say({"line": VERSION, "engine": ENGINE})
         first = await self._next(reader)
         if first is None:
@@ -60,7 +64,10 @@ class LineService:
             self._at_once = max(1, min(int(first["at_once"]), MOST_AT_ONCE))
         except (KeyError, TypeError, ValueError) as wrong:
             raise WrongWords(f"the first line on the pipe is not one of ours: {wrong!r}") from None
-        await self._agent.start()
+        try:
+            await self._agent.start()
+        except OSError as error:
+            raise NoAddress(f"no calls from {first['host']}: {error.strerror or error}") from None
         try:
             while (said := await self._next(reader)) is not None:
                 self._take(said)

@@ -271,3 +271,10 @@ def test_a_report_comes_out_of_the_pipe_as_it_went_in() -> None:
     assert LineReport.from_json(json.loads(json.dumps(report.to_json()))) == report
     with pytest.raises((KeyError, TypeError, ValueError)):
         LineReport.from_json({**report.to_json(), "raw": ["no"]})
+
+
+async def test_an_address_that_is_not_ours_is_said(far: Echo) -> None:
+    line = LineProcess(LineSettings("192.0.2.77"))
+    report = await asyncio.wait_for(line.check(order(far)), WAIT_S)
+    assert report.end is LineEnd.FAILED and "no calls from 192.0.2.77: Cannot assign" in report.raw
+    await line.close()
