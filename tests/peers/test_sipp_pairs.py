@@ -21,8 +21,10 @@ async def scene(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 @pytest.mark.rfc("3725", "4.1")
-async def test_a_pair_is_offered_answered_and_ended(scene: Stage) -> None:
-    near, far = await scene.plays("uas-offers"), await scene.plays("uas-answers", "far")
+@pytest.mark.parametrize(("near_by", "far_by"), [("udp", "udp"), ("tcp", "tcp"), ("udp", "tcp"), ("tcp", "udp")])
+async def test_a_pair_is_offered_answered_and_ended(scene: Stage, near_by: str, far_by: str) -> None:
+    near = await scene.plays("uas-offers", transport=near_by)
+    far = await scene.plays("uas-answers", "far", transport=far_by)
     leg = await scene.dial(near, far)
     await leg.up()
     cleared = (await leg.hang_up()).cleared

@@ -47,15 +47,18 @@ class Sipp:
         to: tuple[str, int] | None = None,
         keys: dict[str, str] | None = None,
         options: tuple[str, ...] = (),
+        transport: str = "udp",
     ) -> None:
         self.scenario = scenario
+        self._transport = transport
         self.host, self.port = host, free_port(host)
         self._folder = folder / f"{role}-{scenario}-{self.port}"
         self._folder.mkdir(parents=True)
         named = [word for name, value in {"role": role, **(keys or {})}.items() for word in ("-key", name, value)]
+        mode = ("-t", "t1" if transport == "tcp" else "u1")
         self._words = [
             "sipp", *([f"{to[0]}:{to[1]}"] if to else []), "-sf", str(SCENARIOS / f"{scenario}.xml"),
-            "-i", host, "-p", str(self.port), "-m", str(calls), "-nostdin", "-aa", "-deadcall_wait", "0",
+            "-i", host, "-p", str(self.port), "-m", str(calls), *mode, "-nostdin", "-aa", "-deadcall_wait", "0",
             "-timeout", str(int(END_S)), "-timeout_error", "-trace_err", "-error_file", "errors", "-trace_msg",
             "-message_file", "messages", "-trace_logs", "-log_file", "log", "-trace_stat", "-stf", "counts", "-fd", "1",
             *named, *options,
@@ -64,7 +67,7 @@ class Sipp:
 
     @property
     def address(self) -> Address:
-        return Address("sip", "room", self.host, self.port)
+        return Address("sip", "room", self.host, self.port, self._transport if self._transport != "udp" else None)
 
     async def start(self) -> None:
         """Return when its socket is bound."""
@@ -78,9 +81,9 @@ class Sipp:
             await asyncio.sleep(0.02)
 
     def _is_bound(self) -> bool:
-        """Whether its address stands in the kernel's table of UDP sockets (proc(5), /proc/net/udp)."""
+        """Whether its address stands in the kernel's table of sockets (proc(5), /proc/net/udp and tcp)."""
         number = "".join(f"{int(part):02X}" for part in reversed(self.host.split(".")))
-        return f" {number}:{self.port:04X} " in Path("/proc/net/udp").read_text()
+        return f" {number}:{self.port:04X} " in Path(f"/proc/net/{self._transport}").read_text()
 
     async def got(self, start: str, times: int = 1) -> None:
         """Return when so many messages that begin with `start` have come in, by its own record."""
