@@ -31,7 +31,11 @@ REASONS = {
     "slow-dial": msgid("no sign from the device for {s} s after dialing"),
     "rating": msgid("loss and delay together: rating R {r}"),
     "own-load": msgid("this machine was too busy to send {n} packets in time"),
+    "not-registered": msgid("it is not registered: switched off, or cut off from the network"),
     # why nothing is known of it
+    "by-connection": msgid(
+        "it is registered over a connection that only the service has; the line check cannot use it"
+    ),
     "in-conference": msgid("not called: run {run} has this site in hand"),
     "given-way": msgid("hung up: a conference with this site begins"),
     "being-checked": msgid("another check of it is under way"),

@@ -34,7 +34,8 @@ _WATCH_S = 1.0
 _SLACK_S = 120.0
 _LINE_S = 40.0
 """How long one check takes at most, about, when many wait behind one another."""
-_SOURCE = re.compile(r"(udp|tcp) (\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})", re.ASCII)
+_HEARD = re.compile(r"udp (\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]{1,5})", re.ASCII)
+"""A datagram can go back to where one came from; a connection is the service's alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +150,13 @@ class Checks:
                 address = Address.parse(text)
                 if not address.is_sip:
                     continue
-                registered = known.get(id_of(at.endpoint), [])
-                address = next((_where(row, address, now) for row in registered if row.address == text), address)
+                for row in known.get(id_of(at.endpoint), []):
+                    if row.address == f"sip:{address.user}@{address.host}":
+                        where = _where(row, address, now)
+                        if isinstance(where, Reason):
+                            return _Target("site", code, at.endpoint.name, address, refused=where)
+                        address = where
+                        break
                 try:
                     login = self._login(at)
                 except SecretMissing as error:
@@ -200,7 +206,7 @@ class Checks:
                 )  # fmt: skip
                 if refused is not None:
                     row.ended_at = now
-                    for name, value in _found(Judgment(LineVerdict.UNCHECKED, (refused,))).items():
+                    for name, value in _found(Judgment(refused.verdict, (refused,))).items():
                         setattr(row, name, value)
                 rows.append(row)
             session.add_all(rows)
@@ -289,12 +295,14 @@ def _found(judgment: Judgment, report: LineReport | None = None) -> dict[str, An
     }
 
 
-def _where(row: registrations.RegistrationRow, address: Address, now: datetime) -> Address:
-    """Where a registered endpoint was last heard from; its own address when it is not registered."""
-    heard = _SOURCE.fullmatch(row.source)
-    if heard is None or not row.value.is_current(now):
-        return address
-    return Address("sip", address.user, heard[2], int(heard[3]), heard[1])
+def _where(row: registrations.RegistrationRow, address: Address, now: datetime) -> Address | Reason:
+    """Where an endpoint that registers with us was last heard from, or why it cannot be called."""
+    if not row.value.is_current(now):
+        return Reason("not-registered", LineVerdict.BAD)
+    heard = _HEARD.fullmatch(row.source)
+    if heard is None:
+        return _unchecked("by-connection")
+    return Address("sip", address.user, heard[1], int(heard[2]))
 
 
 async def _bridge_target(session: AsyncSession, name: str, number: str) -> _Target:

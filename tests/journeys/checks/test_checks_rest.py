@@ -9,9 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.store import checks as store
+from orchestrator.store.checks import LineCheckRow
 from orchestrator.store.database import Database
-from orchestrator.store.inventory import bridge_by_name, id_of
+from orchestrator.store.inventory import Endpoint, Site, add_endpoint, add_site, bridge_by_name, id_of
 from orchestrator.store.meetings import Meeting
+from orchestrator.store.registrations import RegistrationRow
 from orchestrator.store.runs import Participant, Run, add_run
 from tests.journeys.checks.conftest import furnish
 from tests.support.echo import Echo
@@ -119,7 +122,6 @@ async def test_a_check_gives_way_to_a_run_that_begins(service: Running, client: 
 async def test_what_an_earlier_process_left_open_is_over_after_its_deadline(
     service: Running, client: httpx.AsyncClient
 ) -> None:
-    from orchestrator.store.checks import LineCheckRow
 
     long_ago = datetime.now(UTC) - timedelta(days=1)
     async with service.services.database.write() as session:
@@ -134,7 +136,6 @@ async def test_what_an_earlier_process_left_open_is_over_after_its_deadline(
 async def test_only_the_newest_checks_of_a_site_are_kept(service: Running, client: httpx.AsyncClient) -> None:
     for _ in range(3):
         await begin(client, sites=["qt40"] * 1, bridge="main", number="busy")
-    from orchestrator.store import checks as store
 
     kept = store.KEPT
     for _ in range(kept):
@@ -164,3 +165,34 @@ async def test_what_cannot_be_is_refused_and_nothing_begun(
     assert answer.status_code == status, answer.text
     assert (await client.get("/api/v1/checks")).json()["items"] == []
     assert (await client.get("/api/v1/checks/1")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("source", "lives_s", "verdict", "why"),
+    [
+        ("udp {host}:{port}", 60, "good", ""),
+        ("udp {host}:{port}", -60, "bad", "it is not registered: switched off, or cut off from the network"),
+        ("tcp {host}:4711", 60, "unchecked", "it is registered over a connection that only the service has"),
+    ],
+)
+async def test_an_endpoint_that_registers_is_called_where_it_was_heard(
+    service: Running, client: httpx.AsyncClient, far: Echo, source: str, lives_s: int, verdict: str, why: str
+) -> None:
+    now = datetime.now(UTC)
+    async with service.services.database.write() as session:
+        site = await add_site(session, Site(code="qt50", name="Xã 50"))
+        endpoint = Endpoint(name="qt50", site_id=id_of(site), family="sip")
+        await add_endpoint(session, endpoint, ["sip:echo@sip.example"])
+        session.add(
+            RegistrationRow(
+                endpoint_id=id_of(endpoint),
+                address="sip:echo@sip.example",
+                since_at=now,
+                until_at=now + timedelta(seconds=lives_s),
+                bindings=[{"contact": "sip:echo@192.0.2.1"}],
+                source=source.format(host=far.host, port=far.port),
+            )
+        )
+    (item,) = await begin(client, sites=["qt50"])
+    shown = await over(client, item["id"])
+    assert shown["verdict"] == verdict and shown["why"].startswith(why)
