@@ -52,8 +52,10 @@ def check(
         refuse(f"{len(codes)} sites; at most {MOST_SITES} at once")
     quiet = settings.log_level == "info"  # the table says it all
     start_logging(settings.model_copy(update={"log_level": "warning"}) if quiet else settings)
-    rows = run(_check(settings, codes, (bridge, number) if bridge else None, seconds or settings.check_s))
     language = settings.language
+    waiting = say(language, "Lines being checked: {n}", n=len(codes) + bool(bridge))
+    with Console(stderr=True).status(waiting):  # seen at a terminal only
+        rows = run(_check(settings, codes, (bridge, number) if bridge else None, seconds or settings.check_s))
     if as_json:
         shown = [check_out(row, partial(reason_words, language)).model_dump(mode="json") for row in rows]
         print_json({"checks": shown})
