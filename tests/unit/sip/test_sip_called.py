@@ -403,6 +403,7 @@ async def test_an_answer_goes_to_who_asked_whomever_maddr_names(make_agent: Make
     assert victim.quiet()
 
 
+@pytest.mark.echoes
 async def test_a_udp_socket_that_is_full_loses_and_goes_on(make_agent: MakeAgent, make_wire: MakeWire) -> None:
     agent, peer = await make_agent(), await make_wire()
     udp = agent.routes.at(agent.address).udp
