@@ -22,6 +22,8 @@ REFERRERS = {
     "sip": "adapters.endpoints.sip.referrer:SipReferrer",
 }
 """Families whose endpoints can also be told to call by themselves (REFER), and what tells them."""
+WITHOUT_CONSOLE = frozenset({"sip", "h323"})
+"""Families that have no control session: others place their calls."""
 BRIDGES = {
     "asterisk": "adapters.bridges.asterisk.adapter:AsteriskBridge",
     "sip": "adapters.bridges.sip.adapter:SipBridge",

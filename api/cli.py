@@ -2,7 +2,7 @@
 
 import typer
 
-from api.commands import autodial, check, demo, inventory, run, serve
+from api.commands import autodial, check, demo, device, inventory, run, serve
 
 app = typer.Typer(
     name="diemcau",
@@ -11,7 +11,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for words in (serve, demo, inventory, autodial, check, run):
+for words in (serve, demo, inventory, autodial, check, run, device):
     app.registered_commands += words.app.registered_commands
 
 

@@ -16,6 +16,7 @@ from orchestrator.desk import Desk
 from orchestrator.keys import Keys
 from orchestrator.runner import RunTerms
 from orchestrator.store.database import Database
+from orchestrator.store.host_keys import PinnedHostKeys
 from orchestrator.store.journal import JournalBell
 from schedules.clock import Clock
 
@@ -38,7 +39,7 @@ class RegisteredHands:
     @property
     def dialing_families(self) -> frozenset[str]:
         """Families whose own control session can make the endpoint dial; `sip` has none."""
-        return frozenset(family for family in registry.ENDPOINTS if family not in ("sip", "h323"))
+        return frozenset(registry.ENDPOINTS) - registry.WITHOUT_CONSOLE
 
 
 ANY_PORT = {"sip_port": 0, "sip_tls_port": 0}
@@ -101,6 +102,7 @@ async def conducting(
         sip=agent,
         seed=keys.derive("sip"),
         may_act=conductor.may_act,
+        host_keys=PinnedHostKeys(database, clock.now),
     )
     desk.hands = RegisteredHands(surroundings)
     try:

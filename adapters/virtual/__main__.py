@@ -46,6 +46,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         province = Province(
             arguments.sites,
             behaviors=_behaviors(arguments.behavior),
+            consoles=arguments.consoles,
             bridge={"max_members": arguments.max_members, "max_calls": arguments.max_calls},
         )
         await province.start()
@@ -89,6 +90,7 @@ def main() -> int:
     )
     parser.add_argument("--max-members", type=int, default=0, help="members a conference takes; 0 is no limit")
     parser.add_argument("--max-calls", type=int, default=0, help="calls the bridge takes; 0 is no limit")
+    parser.add_argument("--consoles", action="store_true", help="vendor endpoints have their control ports")
     parser.add_argument("--json", action="store_true", help="print the ready line as JSON")
     return asyncio.run(_run(parser.parse_args()))
 

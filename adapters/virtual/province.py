@@ -10,12 +10,16 @@ calls to `h323:` addresses are patched inside (see `exchange`). Secrets are new 
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.control.twin import Twin
 from adapters.values import Address
 from adapters.virtual.bridge import Bridge, new_pin
+from adapters.virtual.codec import Codec
+from adapters.virtual.console import plain, twin_of
 from adapters.virtual.endpoint import Endpoint
 from adapters.virtual.exchange import Exchange, Line
 from adapters.virtual.inventory import EVERYBODY, behaviors, papers
@@ -46,6 +50,8 @@ class RoomPaper:
 class Province:
     """Sites, a main bridge and the provincial room. Start it before anything else is asked.
 
+    With `consoles` the sites of vendor families have their control ports too, each a twin on a real
+    socket; without, such a site is an endpoint that only takes calls, and its row says so.
     `behaviors` is None (everybody answers at once), "demo", one script for everybody, or
     scripts by site code with `*` for the rest. `bridge` are options of the main bridge's
     switch and `provincial` of the other one (max_members, max_calls, input_s, notice_s).
@@ -62,6 +68,7 @@ class Province:
         provincial_host: str = "127.0.10.2",
         bridge: Mapping[str, Any] | None = None,
         provincial: Mapping[str, Any] | None = None,
+        consoles: bool = False,
     ) -> None:
         self._papers = list(papers(sites))
         self._scripts = _read(behaviors, {row["code"] for row in self._papers})
@@ -73,6 +80,10 @@ class Province:
         self.endpoints: dict[str, Endpoint] = {}
         self._port = Port(self.exchange, "virtual codec")
         self._places: dict[str, tuple[str, int]] = {}
+        self._consoles = consoles
+        self.twins: dict[str, Twin] = {}
+        self.secrets: dict[str, str] = {}
+        """What the rows' `env:NAME` stand for, by NAME."""
         self._started = False
 
     # ---- life ----
@@ -91,7 +102,9 @@ class Province:
                     if len(shared) < SHARED_SOCKETS:
                         shared.append(await self._port.open(f"{self._network}.{OWN_SOCKETS + 1 + len(shared)}"))
                     place = shared[index % SHARED_SOCKETS] if len(shared) == SHARED_SOCKETS else shared[-1]
-                self._settle(row, index, place)
+                endpoint = self._settle(row, index, place)
+                if isinstance(endpoint, Codec):
+                    await self._open_console(row, endpoint, place[0])
         except OSError:
             await self.stop()
             raise
@@ -100,6 +113,9 @@ class Province:
 
     async def stop(self) -> None:
         """Close every socket and stop every timer; nobody is told. Safe to repeat."""
+        for twin in self.twins.values():
+            await twin.stop()
+        self.twins.clear()
         for endpoint in self.endpoints.values():
             endpoint.close()
         await self._port.close()
@@ -113,7 +129,7 @@ class Province:
     async def __aexit__(self, *exc: object) -> None:
         await self.stop()
 
-    def _settle(self, row: dict[str, str], index: int, place: tuple[str, int]) -> None:
+    def _settle(self, row: dict[str, str], index: int, place: tuple[str, int]) -> Endpoint:
         """Build the endpoint of one row and put it at its addresses."""
         code = row["code"]
         schemes = [text.partition(":")[0] for text in row["addresses"].split()]
@@ -123,12 +139,27 @@ class Province:
         )
         behavior = self._scripts.get(code) or self._scripts[EVERYBODY]
         has_sip = "sip" in schemes
-        endpoint = Endpoint(code, behavior, self._dial if has_sip else None, row["name"])
+        endpoint: Endpoint
+        if self._consoles and row["control_port"]:
+            endpoint = Codec(code, self._dial, behavior, row["name"])
+        else:
+            plain(row)
+            endpoint = Endpoint(code, behavior, self._dial if has_sip else None, row["name"])
         endpoint.addresses = addresses
         self.exchange.settle(endpoint, *addresses)
         self.endpoints[code] = endpoint
         self._places[code] = place
         row["addresses"] = " ".join(str(address) for address in addresses)
+        return endpoint
+
+    async def _open_console(self, row: dict[str, str], codec: Codec, host: str) -> None:
+        """Give a codec its control port, and the row where that is."""
+        secret = secrets.token_urlsafe(9)
+        twin, transport = twin_of(row["family"], codec, secret, row["control_username"])
+        self.twins[row["code"]] = twin
+        control_host, control_port = await twin.start(host, 0, transport)
+        row["control_host"], row["control_port"] = control_host, str(control_port)
+        self.secrets[row["control_secret"].removeprefix("env:")] = secret
 
     def _dial(self, endpoint: Endpoint, to: Address) -> Line:
         place = self._places[endpoint.name]
@@ -168,6 +199,7 @@ class Province:
                 "number": room.number,
             },
             "sites": self.inventory(),
+            "secrets": dict(self.secrets),
         }
 
     # ---- what happens in it ----

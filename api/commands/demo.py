@@ -91,7 +91,7 @@ async def _demo(sites: int, *, once: bool, as_json: bool, port: int) -> Outcome:
     say_line: Callable[[str], None] = lambda text: print(text, file=sys.stderr if as_json else sys.stdout, flush=True)  # noqa: E731
     with tempfile.TemporaryDirectory(prefix="diemcau-demo-") as folder:
         settings = demo_settings(Path(folder), port)
-        province = await ProvinceProcess.start(sites)
+        province = await ProvinceProcess.start(sites, consoles=True)
         try:
             async with serving(settings) as stage:
                 meeting_id = await book(stage.client, province.papers, settings.language)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -36,10 +37,15 @@ class ProvinceProcess:
         self.papers = papers
 
     @classmethod
-    async def start(cls, sites: int, behavior: str = "demo") -> "ProvinceProcess":
-        """A province of so many sites, everything listening. Raises ProvinceFailed."""
+    async def start(cls, sites: int, behavior: str = "demo", *, consoles: bool = False) -> "ProvinceProcess":
+        """A province of so many sites, everything listening. Raises ProvinceFailed.
+
+        With `consoles` vendor endpoints have their control ports, and what their rows' `env:NAME` stand
+        for is in the environment of this process from now on.
+        """
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "adapters.virtual", "--sites", str(sites), "--behavior", behavior, "--json",
+            *(["--consoles"] if consoles else []),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LONGEST_LINE,
             cwd=Path(__file__).parents[2],
             start_new_session=True,  # Ctrl-C is for us: the province hears our calls end first
@@ -49,6 +55,7 @@ class ProvinceProcess:
         except BaseException:
             await _end(process)
             raise
+        os.environ.update(papers["secrets"])
         return cls(process, papers)
 
     async def ask(self, what: str, **more: object) -> Mapping[str, Any]:
