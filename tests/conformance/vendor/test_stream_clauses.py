@@ -59,7 +59,8 @@ async def test_every_line_of_a_quiet_session_is_understood(rig: Rig) -> None:
 
 async def test_two_verbs_at_once_go_one_behind_the_other(rig: Rig, endpoint: Any) -> None:
     rig.twin.faults.piece = 3
-    states = await asyncio.gather(*(endpoint.status() for _ in range(5)))
+    async with asyncio.timeout(60):
+        states = await asyncio.gather(*(endpoint.status() for _ in range(5)))
     assert all(status.calls == () for status in states)
     kinds = [entry.kind for entry in parse(rig.tapes[-1].text()).entries if entry.kind in "<>"]
     assert ">>" not in "".join(kinds), "an order left before the reply to the last one was in"
