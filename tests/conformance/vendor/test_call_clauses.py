@@ -8,7 +8,7 @@ import pytest
 from adapters.capabilities import Capability
 from adapters.causes import ClearCause, Side
 from adapters.errors import Busy, NotSupported, Rejected
-from adapters.events import LegCleared, LegConnected, LegRinging
+from adapters.events import LegCleared, LegConnected, LegRinging, SessionReady
 from adapters.values import Address, DialOptions, LegState
 from tests.conformance.vendor.rig import TELLS, Rig
 from tests.support.heard import Heard
@@ -185,6 +185,22 @@ async def test_cancelled_at_any_await_a_call_is_up_or_down_and_never_confused(
     await endpoint.dial("dc0a1b-1-2-2", rig.to, OPTIONS)
     await rig.heard.event(LegConnected, "dc0a1b-1-2-2")
     assert rig.far.tally.doubles == 0
+
+
+async def test_an_order_cancelled_before_its_turn_is_never_sent(rig: Rig, endpoint: Any) -> None:
+    rig.twin.faults.script(f"silent at {rig.vendor.wire['calls']}")
+    asking = asyncio.ensure_future(endpoint.status())
+    await until(lambda: any(command.startswith(rig.vendor.wire["calls"]) for command in rig.twin.commands[-1:]))
+    dialing = asyncio.ensure_future(endpoint.dial(LEG, rig.to, OPTIONS))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not dialing.done()
+    dialing.cancel()
+    await asyncio.wait({asking, dialing})
+    await rig.heard.until(lambda: rig.heard.of(SessionReady))
+    await endpoint.status()
+    assert not any(command.startswith(rig.vendor.wire["dial"]) for command in rig.twin.commands)
+    assert await endpoint.snapshot() == () and rig.far.tally.rings == 0 and told(rig) == []
 
 
 async def test_an_order_cancelled_in_the_middle_confuses_no_later_one(rig: Rig, endpoint: Any) -> None:

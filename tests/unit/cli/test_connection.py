@@ -115,6 +115,20 @@ async def test_what_a_refusal_looks_like(again: bytes) -> None:
     assert tries == 1 and SECRET_WORD not in str(refused.value) + refused.value.trace
 
 
+async def test_a_device_that_shows_the_secret_gives_it_to_nobody() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"Password:")
+        said = await reader.readuntil(b"\r\n")
+        writer.write(b"you said " + said + b"Login incorrect: " + said)
+        await reader.read()
+
+    async with device(script) as target:
+        with pytest.raises(LoginRefused) as refused:
+            await enter(target)
+    assert SECRET_WORD not in str(refused.value) + refused.value.trace
+    assert "you said ***" in refused.value.trace and "Login incorrect: ***" in str(refused.value)
+
+
 async def test_a_device_that_is_not_up_yet_is_tried_later() -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"system software is still booting\r\n")
