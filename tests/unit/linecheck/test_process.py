@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -249,15 +250,12 @@ async def test_a_process_that_is_none_of_ours_is_said(far: Echo, says: str, why:
     "given",
     [b"rubbish\n", b"{}\n", b'{"line":2}\n', b"x" * 100_000 + b"\n", b"[]\n", b'{"line":1,"host":"127.0.0.1"}\n'],
 )
-async def test_the_process_ends_at_what_it_cannot_read(given: bytes) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "adapters.linecheck",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, error = await asyncio.wait_for(process.communicate(given), WAIT_S)
-    process._transport.close()  # type: ignore[attr-defined]
-    assert process.returncode == 2 and error.strip().count(b"\n") == 0
-    assert json.loads(out)["engine"] == "pyVoIP 1.6.8"
+def test_the_process_ends_at_what_it_cannot_read(given: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "adapters.linecheck"], input=given, capture_output=True, timeout=WAIT_S
+    )
+    assert done.returncode == 2 and done.stderr.strip().count(b"\n") == 0
+    assert json.loads(done.stdout)["engine"] == "pyVoIP 1.6.8"
 
 
 def test_an_order_tells_its_login_to_nobody_but_the_pipe(far: Echo) -> None:
