@@ -237,8 +237,8 @@ class Conductor:
             await runner.conduct()
             log.info("run-over", run=run_id, state=runner.state.value)
             self._stumbles.pop(lease.shard_id, None)
-            await self.desk.let_go(run_id)
             await self.auto_answers.run_over(run_id)
+            await self.desk.let_go(run_id)
         except LeaseLost as error:
             log.warning("run-let-go", run=run_id, why=str(error))
         except asyncio.CancelledError:

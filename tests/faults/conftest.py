@@ -68,8 +68,7 @@ class Theater:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         for row in rows:
-            # no adapter of ours logs in to these in this suite
-            writer.writerow({**row, "control_secret": "", **({"ladder": ladder} if ladder else {})})
+            writer.writerow({**row, **({"ladder": ladder} if ladder else {})})
         await take_in(self.database, read(file.getvalue().encode(), ENDPOINTS.keys()))
         papers: Any = self.province.papers()
         async with self.database.write() as session:
@@ -134,6 +133,12 @@ class Theater:
         except TimeoutError:
             raise AssertionError(f"not so in {PATIENCE_S:.0f} s; the board says {shown}") from None
 
+    async def until_told(self, event: str) -> None:
+        """Wait until the journal has such an event."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not await self.events(event):
+                await self.bell.wait(self.run_id, 0.1)
+
     async def until_all_in(self) -> dict[str, Any]:
         return await self.until(lambda shown: all(s["state"] == "in" for s in (*shown["sites"], *shown["links"])))
 
@@ -156,8 +161,11 @@ Opening = Callable[..., Any]
 
 
 @pytest.fixture
-async def theater(sqlite_database: Database, tmp_path: Path) -> AsyncIterator[Opening]:
-    """Opens a theater: `await theater(sites=3, behaviors=..., ladder=..., link=True, conducted=False)`."""
+async def theater(sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Opening]:
+    """Opens a theater: `await theater(sites=3, behaviors=..., ladder=..., link=True, conducted=False)`.
+
+    With `consoles=True` vendor endpoints have their control ports.
+    """
     async with AsyncExitStack() as stack:
 
         async def open_(
@@ -167,9 +175,13 @@ async def theater(sqlite_database: Database, tmp_path: Path) -> AsyncIterator[Op
             bridge: Any = None,
             conducted: bool = True,
             terms: Mapping[str, Any] = MappingProxyType({}),
+            consoles: bool = False,
             **furniture: Any,
         ) -> tuple[Theater, Conductor | None]:
-            province = await stack.enter_async_context(Province(sites, behaviors=behaviors, bridge=bridge))
+            province = Province(sites, behaviors=behaviors, bridge=bridge, consoles=consoles)
+            await stack.enter_async_context(province)
+            for name, secret in province.secrets.items():
+                monkeypatch.setenv(name, secret)
             made = Theater(province, sqlite_database, tmp_path, stack)
             await made.furnish(**furniture)
             return made, await made.conductor(terms=replace(FAST, **terms)) if conducted else None
