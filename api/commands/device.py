@@ -221,6 +221,7 @@ def device(
     verb: Annotated[str, typer.Argument(metavar="VERB", help="what it is to do")],
     argument: Annotated[str, typer.Argument(help="what the verb takes")] = "",
     wire: Annotated[bool, typer.Option("--wire", help="show the bytes on stderr, without the secret")] = False,
+    tape: Annotated[Path | None, typer.Option("--tape", help="record the session in this new file")] = None,
     kbps: Annotated[int | None, typer.Option(min=64, max=20_000, help="the bandwidth of a call to be dialed")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
@@ -238,8 +239,10 @@ def device(
     async def work(probe: Probe) -> object:
         return await act(probe, await probe.endpoint.open(), argument, _Wishes(kbps))
 
+    if tape is not None and tape.exists():
+        refuse(f"{tape} is there already; expected a new file")
     tapes = _Tapes(wire)
-    told = _carried_out(_probe(settings, endpoint, tapes, work), tapes, None)
+    told = _carried_out(_probe(settings, endpoint, tapes, work), tapes, tape)
     if as_json:
         print_json(told)
     else:

@@ -86,9 +86,13 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
 
 async def test_a_call_is_dialed_stays_up_and_is_hung_up_by_a_later_command(room: Room) -> None:
     to = str(room.province.main.address("8001"))
-    dialed = await room.diemcau("device", CODE, "dial", to, "--kbps", "768")
+    tape = room.folder / "dial.txt"
+    dialed = await room.diemcau("device", CODE, "dial", to, "--kbps", "768", "--tape", str(tape))
     assert (dialed.code, dialed.out) == (0, "call: connected\n")
     assert [call.kbps for call in room.codec.call_table.values()] == [768]
+    told = [entry.words for entry in parse(tape.read_text(encoding="utf-8")).entries if entry.kind in "!="]
+    assert told[-1] == "LegConnected probe"
+    assert any(words.startswith("dial ") for words in told)
     status = json.loads((await room.diemcau("device", CODE, "status", "--json")).out)
     assert [call["state"] for call in status["calls"]] == ["connected"]
     again = await room.diemcau("device", CODE, "dial", to)
