@@ -82,6 +82,13 @@ class _Process:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
 
+    def let_go(self) -> None:
+        """Close what is left of its pipes, once it is gone.
+
+        asyncio does so by itself, a turn of the loop later: too late where the loop ends with the process.
+        """
+        self.process._transport.close()  # type: ignore[attr-defined]
+
 
 class LineProcess:
     """Does line checks in a process of its own (`LineChecks`)."""
@@ -181,6 +188,7 @@ class LineProcess:
             life.end("it did not start")
             await process.wait()
             await life.grumbling
+            life.let_go()
             if isinstance(error, ValueError) and life.said:
                 raise ValueError(life.said[-1]) from None
             raise
@@ -217,9 +225,7 @@ class LineProcess:
             code = await life.process.wait()
             if life.grumbling is not None:
                 await life.grumbling
-            if life.process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    await life.process.stdin.wait_closed()
+            life.let_go()
             why = life.why or f"the line check's process ended ({_ending(code, life.said)})"
             if life.asked or code:
                 _log.error("linecheck.ended pid=%s: %s", life.process.pid, why)
