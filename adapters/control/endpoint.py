@@ -53,10 +53,11 @@ class ControlledEndpoint(Refusing):
     """
 
     family: ClassVar[str]
-    capabilities: ClassVar[frozenset[Capability]]
+    capabilities: frozenset[Capability]
+    """Of the whole family; a dialect that lacks some has fewer, set before `__init__`."""
     has_call_ids: ClassVar[bool] = True
     """False for a device that names no calls: it has one at most, and a second dial is Busy."""
-    tells_changes: ClassVar[bool] = True
+    tells_changes: bool = True
     """False for a device that is polled: what happens is seen within `lag_s`."""
 
     def __init__(
@@ -491,7 +492,11 @@ class ControlledEndpoint(Refusing):
 
     async def auto_answer(self) -> AutoAnswer:
         self._needs(Capability.AUTO_ANSWER, "auto_answer")
-        return await self._session.ask(self._grammar.auto_answer(), "auto_answer")
+        asked = self._grammar.auto_answer()
+        if isinstance(asked, Order):
+            return await self._session.ask(asked, "auto_answer")
+        told = [await self._session.ask(order, "auto_answer") for order in asked]
+        return next(one for one in reversed(told) if one is not None)
 
     async def set_auto_answer(self, wanted: AutoAnswer) -> None:
         self._needs(Capability.AUTO_ANSWER, "set_auto_answer", mode=wanted.mode, muted=wanted.muted)

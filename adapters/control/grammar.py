@@ -76,7 +76,8 @@ class Grammar:
     def text(self, text: str, for_s: float) -> Order[object]:
         raise Undeclared
 
-    def auto_answer(self) -> Order[AutoAnswer]:
+    def auto_answer(self) -> Order[AutoAnswer] | Sequence[Order[AutoAnswer | None]]:
+        """One question, or several; of several the last counts that does not answer None, and the first never does."""
         raise Undeclared
 
     def set_auto_answer(self, wanted: AutoAnswer) -> Sequence[Order[object]]:

@@ -89,13 +89,15 @@ class Vendor:
     """Whether the device tells a ringing far end from a silent one."""
     far_hang_up: ClearCause = ClearCause.FAR_END
     """What is told when the far end hangs up."""
+    lacks: frozenset[Capability] = frozenset()
+    """What this dialect has not of the family's abilities."""
     has_other_calls: bool = True
     """Whether it can have, and list, a call of ours beside one made by hand."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         found: frozenset[Capability] = registry._load(registry.ENDPOINTS, "endpoint", self.family).capabilities
-        return found
+        return found - self.lacks
 
     def __str__(self) -> str:
         return f"{self.family}-{self.label}"
