@@ -422,7 +422,8 @@ class ControlledEndpoint(Refusing):
         return LegSeen(leg, made.state, self._s.now())
 
     def _memory(self, leg: Leg) -> Mapping[str, Any]:
-        return {"to": str(leg.to) if leg.to else "", "call": leg.call, "before": sorted(leg.before)}
+        call = leg.call if self.has_call_ids else ""  # of one call at most the name is known beforehand
+        return {"to": str(leg.to) if leg.to else "", "call": call, "before": sorted(leg.before)}
 
     def _remembered(self, name: str, memory: LegMemory) -> Leg:
         call, before = memory.get("call"), memory.get("before", [])
