@@ -23,7 +23,6 @@ SITE_VERBS = {
     "mute": msgid("mute"),
     "unmute": msgid("unmute"),
 }
-LONGEST_EXTENSION_MIN = 12 * 60
 
 
 class Orders(Protocol):

@@ -14,7 +14,7 @@ from orchestrator.rules.states import ParticipantState, RunState
 from orchestrator.store.runs import ShardCommand
 
 VERBS = ("end", "extend", "call-absent", "redial", "hang-up", "mute", "unmute")
-EXTEND_LIMIT_MIN = 24 * 60
+LONGEST_EXTENSION_MIN = 12 * 60
 
 
 class OrderRefused(ValueError):
@@ -53,8 +53,8 @@ def check(verb: str, args: Mapping[str, object]) -> Order:
         raise OrderRefused(f"there is no order {verb!r}; there are {', '.join(VERBS)}")
     if verb == "extend":
         minutes = args.get("minutes")
-        if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= EXTEND_LIMIT_MIN:
-            raise OrderRefused(f"minutes is {minutes!r}; expected a whole number from 1 to {EXTEND_LIMIT_MIN}")
+        if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= LONGEST_EXTENSION_MIN:
+            raise OrderRefused(f"minutes is {minutes!r}; expected a whole number from 1 to {LONGEST_EXTENSION_MIN}")
         return Order(verb, minutes=minutes)
     if verb in ("end", "call-absent"):
         return Order(verb)

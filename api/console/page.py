@@ -19,10 +19,11 @@ from api.console.feed import Feed, Feeds
 from api.console.session import COOKIE, LASTING, Sessions
 from api.console.view import FOLDER, render
 from api.errors import told
-from api.orders import LONGEST_EXTENSION_MIN, RUN_VERBS, SITE_VERBS, order_run, order_site
+from api.orders import RUN_VERBS, SITE_VERBS, order_run, order_site
 from api.services import Services
 from api.words import LANGUAGES, language_of, msgid, say
 from orchestrator.attendance import Record, record_of
+from orchestrator.orders import LONGEST_EXTENSION_MIN
 from orchestrator.refusal import NotThere, Refusal, Unfit
 
 _FORM_LIMIT = 4_096

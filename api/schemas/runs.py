@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.orders import LONGEST_EXTENSION_MIN
 from orchestrator.attendance import Record
+from orchestrator.orders import LONGEST_EXTENSION_MIN
 from orchestrator.rules.attendance import Attendance, Reason
 from orchestrator.rules.states import ParticipantState, RunState
 
