@@ -17,6 +17,7 @@ ENDPOINTS = {
     "sip": "adapters.endpoints.sip.adapter:SipEndpoint",
     "h323": "adapters.endpoints.h323.adapter:H323Endpoint",
     "polycom": "adapters.endpoints.polycom.adapter:PolycomEndpoint",
+    "cisco": "adapters.endpoints.cisco.adapter:CiscoEndpoint",
 }
 REFERRERS = {
     "sip": "adapters.endpoints.sip.referrer:SipReferrer",

@@ -36,7 +36,7 @@ async def test_a_file_comes_in_and_goes_out_as_it_was(client: httpx.AsyncClient)
         ),
         row(
             "qt02",
-            family="cisco",
+            family="aver",
             control_host="127.0.20.2",
             control_port="23",
             control_secret="env:QT02",
@@ -51,7 +51,7 @@ async def test_a_file_comes_in_and_goes_out_as_it_was(client: httpx.AsyncClient)
     assert (taken["created"], taken["updated"]) == (["qt01", "qt02", "qt03", "qt04"], [])
     [notice] = taken["notices"]
     assert (notice["row"], notice["column"]) == (3, "family")
-    assert notice["problem"] == "family cisco has no adapter yet; site qt02 is reached by third-party bridge-dials"
+    assert notice["problem"] == "family aver has no adapter yet; site qt02 is reached by third-party bridge-dials"
     assert (await client.get("/api/v1/sites/qt04")).json()["name"] == "=1+1"
     out = await client.get("/api/v1/sites.csv")
     assert out.headers["content-type"] == "text/csv; charset=utf-8"

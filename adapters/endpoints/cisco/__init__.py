@@ -1,0 +1,1 @@
+"""Cisco TelePresence and Webex devices (TC, CE, RoomOS), driven over telnet or SSH."""
