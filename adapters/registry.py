@@ -18,6 +18,7 @@ ENDPOINTS = {
     "h323": "adapters.endpoints.h323.adapter:H323Endpoint",
     "polycom": "adapters.endpoints.polycom.adapter:PolycomEndpoint",
     "cisco": "adapters.endpoints.cisco.adapter:CiscoEndpoint",
+    "lifesize": "adapters.endpoints.lifesize.adapter:LifesizeEndpoint",
 }
 REFERRERS = {
     "sip": "adapters.endpoints.sip.referrer:SipReferrer",

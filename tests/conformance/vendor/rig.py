@@ -85,8 +85,8 @@ class Vendor:
     """Empty for a family without any log-in."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     causes: Mapping[str, ClearCause] = field(default_factory=lambda: TELLS)
-    tells_ringing: bool = True
-    """Whether the device tells a ringing far end from a silent one."""
+    tells_ringing: bool | None = True
+    """Whether the device tells a ringing far end from a silent one; None: only to a poll that falls into it."""
     far_hang_up: ClearCause = ClearCause.FAR_END
     """What is told when the far end hangs up."""
     lacks: frozenset[Capability] = frozenset()

@@ -29,7 +29,8 @@ async def test_dialing_returns_before_the_answer_and_events_come_in_order(rig: R
     await endpoint.dial(LEG, rig.to, OPTIONS)  # the same order
     await rig.heard.event(LegConnected, LEG)
     await until(lambda: rig.far.calls_up)
-    assert told(rig) == ([LegRinging] if rig.vendor.tells_ringing else []) + [LegConnected]
+    rings = rig.vendor.tells_ringing
+    assert told(rig) in [[LegRinging, LegConnected]] * (rings is not False) + [[LegConnected]] * (rings is not True)
     assert [(seen.leg, seen.state) for seen in await endpoint.snapshot()] == [(LEG, LegState.CONNECTED)]
     assert rig.far.tally.rings == 1
 

@@ -1,0 +1,1 @@
+"""LifeSize Room, Team, Express and Icon, driven over SSH or telnet."""
