@@ -125,6 +125,7 @@ class SipAgent:
         """Finds the way to who registers with us (`adapters.sip.enrolment`)."""
         self._layer = self.works.layer
         self._layer.half_open.bounds = half_open or HalfOpen()
+        self._layer.way_back = self.routes.way_back
         self._calls = self.reception.calls
         self._main: Bound | None = None
         self._interned: dict[str, str] = {}

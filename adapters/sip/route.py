@@ -146,6 +146,21 @@ class Routes:
                 self._no_tcp.clear()
             self._no_tcp[flow.host, flow.port] = asyncio.get_running_loop().time() + _NO_TCP_S
 
+    def way_back(self, flow: Flow, sent_by: str) -> Flow:
+        """A new connection for an answer whose own is gone (RFC 3261 section 18.2.2).
+
+        It leads to the sender's address, whatever its Via says, and to the port of its sent-by.
+        """
+        bound = self._bound.get(flow.local)
+        if bound is None or not flow.reliable:
+            return flow
+        streams, usual = (bound.tls, 5061) if flow.transport == "TLS" else (bound.tcp, 5060)
+        host, _, digits = sent_by.rpartition(":")
+        port = int(digits or usual)
+        if not 0 < port < 65536:
+            return flow
+        return streams.existing(flow.host, port) or streams.connect(flow.host, port, (host.strip("[]"),))
+
     # -- who registered ---------------------------------------------------------------
 
     def reach(self, uri: str, flow: Flow) -> None:

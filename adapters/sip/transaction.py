@@ -14,6 +14,7 @@ it comes from where the request went: the same host, and the same port when the 
 in our rport, as then it promised to answer from that port (RFC 3581 section 4).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -45,6 +46,7 @@ class Flow(Protocol):
     transport: str
     host: str
     port: int
+    closed: bool
     why: str
 
     def send(self, data: bytes) -> None: ...
@@ -247,7 +249,7 @@ class Server(Timed):
         layer, timing = self._layer, self._layer.timing
         layer.now = now
         self._data = response.to_bytes()
-        layer.out.append(Send(self.flow, self._data))
+        self._send()
         status = response.status
         if status < 200:
             self.state = PROCEEDING
@@ -291,7 +293,7 @@ class Server(Timed):
         if self.flow.reliable:
             self.flow = flow  # the connection before may be gone, with a caller that was started anew
         if self._data and self.state in (PROCEEDING, COMPLETED):
-            self._layer.out.append(Send(self.flow, self._data))
+            self._send()
 
     def expire(self, now: float) -> None:
         layer = self._layer
@@ -303,9 +305,15 @@ class Server(Timed):
             if unacked and accepted:
                 layer.out.append(Expired(self, "no ack"))
             return
-        layer.out.append(Send(self.flow, self._data))
+        self._send()
         self._interval = min(self._interval * 2, layer.timing.t2)
         layer.wheel.arm(self, min(now + self._interval, self._deadline))
+
+    def _send(self) -> None:
+        layer = self._layer
+        if self.flow.closed:
+            self.flow = layer.way_back(self.flow, self.key[1])
+        layer.out.append(Send(self.flow, self._data))
 
 
 class _Opened:
@@ -344,7 +352,7 @@ class _Opened:
 class Transactions:
     """Every transaction of one agent, on one wheel."""
 
-    __slots__ = ("_by_flow", "_clients", "_servers", "half_open", "now", "out", "timing", "wheel")
+    __slots__ = ("_by_flow", "_clients", "_servers", "half_open", "now", "out", "timing", "way_back", "wheel")
 
     def __init__(self, timing: Timing, wheel: Wheel) -> None:
         self.timing = timing
@@ -355,6 +363,8 @@ class Transactions:
         self._servers: dict[tuple[str, str, str], Server] = {}
         self.half_open = _Opened(HalfOpen())
         self._by_flow: dict[Flow, set[Client]] = {}
+        self.way_back: Callable[[Any, str], Flow] = lambda flow, sent_by: flow
+        """Which way an answer takes whose connection is gone, by that and the sent-by of its request."""
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -373,7 +383,7 @@ class Transactions:
         return client
 
     def expect(self, request: Request, flow: Flow, user: Any, now: float) -> Client:
-        """Wait for the final response to an INVITE that an earlier process sent and somebody rings for."""
+        """Wait for the final response to an INVITE that was sent before: it is not repeated."""
         self.now = now
         client = self._clients[request.branch, request.method] = Client(self, request, flow, user, self.timing.limit)
         client.state = PROCEEDING

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from adapters.sip.call import Call
 from adapters.sip.framing import Framer
 from adapters.sip.stream import Streams, Terms
 from adapters.sip.transport import PING, PONG
@@ -45,7 +46,6 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
 
 
 @pytest.mark.rfc("5626", "3.5.1", "4.4.1")
-@pytest.mark.rfc("5626", "3.5.1", "4.4.1")
 async def test_what_answered_pings_and_stops_answering_is_dropped(make_agent: MakeAgent) -> None:
     async with Peer() as peer:
         agent, ear = await make_agent(terms=SOON), Ear()
@@ -63,7 +63,6 @@ async def test_what_answered_pings_and_stops_answering_is_dropped(make_agent: Ma
         await ended(reader)
 
 
-@pytest.mark.rfc("5626", "4.4.1")
 @pytest.mark.rfc("5626", "4.4.1")
 async def test_what_never_answers_pings_keeps_its_connection(make_agent: MakeAgent) -> None:
     async with Peer() as peer:
@@ -99,7 +98,6 @@ async def test_a_pong_is_not_taken_for_half_a_ping_nor_a_ping_for_a_pong() -> No
 
 @pytest.mark.rfc("3261", "18.3")
 @pytest.mark.parametrize("stranger", [b"", b"OPTIONS sip:x@h SIP/2.0\r\n", WHOLE + b"OPTIONS si", b"\r\n"])
-@pytest.mark.rfc("3261", "18.3")
 async def test_a_message_that_never_gets_whole_ends_the_connection(make_agent: MakeAgent, stranger: bytes) -> None:
     agent = await make_agent(terms=SOON)
     reader, writer = await asyncio.open_connection(*agent.address)
@@ -159,7 +157,6 @@ async def test_one_source_cannot_take_all_connections(make_agent: MakeAgent) -> 
 
 @pytest.mark.rfc("5626", "5.3")
 @pytest.mark.rfc("5923", "8.1")
-@pytest.mark.rfc("5626", "5.3")
 async def test_who_registered_is_reached_over_its_connection(make_agent: MakeAgent) -> None:
     agent, ear = await make_agent(), Ear()
     reader, writer = await asyncio.open_connection(*agent.address)
@@ -178,6 +175,30 @@ async def test_who_registered_is_reached_over_its_connection(make_agent: MakeAge
     assert flow.closed
     agent.routes.unreach(contact)
     assert agent.routes.standing("TCP", host, port, agent.address) is None
+
+
+@pytest.mark.rfc("3261", "18.2.2")
+async def test_an_answer_whose_connection_broke_goes_over_a_new_one(make_agent: MakeAgent) -> None:
+    calls: asyncio.Queue[Call] = asyncio.Queue()
+    agent = await make_agent(on_invite=calls.put_nowait)
+    async with Peer() as peer:
+        _, writer = await asyncio.open_connection(*agent.address)
+        invite = (
+            f"INVITE sip:x@h SIP/2.0\r\nVia: SIP/2.0/TCP 192.168.77.10:{peer.port};branch=z9hG4bK2\r\n"
+            f"From: <sip:a@h>;tag=1\r\nTo: <sip:x@h>\r\nCall-ID: 2\r\nCSeq: 1 INVITE\r\n"
+            f"Contact: <sip:a@127.0.0.1:{peer.port};transport=tcp>\r\nContent-Length: 0\r\n\r\n"
+        )
+        writer.write(invite.encode())
+        call = await asyncio.wait_for(calls.get(), WAIT_S)
+        tcp = agent.routes.at(agent.address).tcp
+        writer.close()
+        await until(lambda: not len(tcp))
+        call.answer(sdp())
+        reader, back = await peer.next()
+        assert await asyncio.wait_for(reader.readline(), WAIT_S) == b"SIP/2.0 200 OK\r\n"
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT_S)
+        assert b"branch=z9hG4bK2" in head
+        back.close()
 
 
 @pytest.mark.rfc("5626", "3.5")

@@ -24,6 +24,7 @@ class Way:
     transport: str = "UDP"
     host: str = "192.0.2.2"
     port: int = 5060
+    closed: bool = False
 
 
 @dataclass
