@@ -8,9 +8,11 @@ from adapters.sip.exchange import MAX_TRIES, Exchange
 from adapters.sip.listener import CallState
 from adapters.sip.message import Request, Response
 from adapters.sip.session_timer import longer
+from adapters.sip.transaction import GONE
 
 if TYPE_CHECKING:
     from adapters.sip.call import Call
+    from adapters.sip.transaction import Client
     from adapters.sip.transport import Flow
     from adapters.sip.usage import Usage
 
@@ -39,6 +41,41 @@ class Invitation(Exchange):
         self._tries += 1
         self._again()
         return True
+
+    def _elsewhere(self) -> bool:
+        silent = self.client
+        if not super()._elsewhere():
+            return False
+        if silent is not None and silent.state == GONE and not silent.flow.closed:
+            Forsaken(self.call, silent)
+        return True
+
+
+class Forsaken:
+    """The INVITE at a place that kept silent and was given up: whoever wakes up there is sent home.
+
+    Ringing gets a CANCEL, a 2xx its ACK and BYE; for 64*T1, as long as the INVITE can be under way.
+    """
+
+    __slots__ = ("_call", "_client", "_is_cancelled")
+
+    def __init__(self, call: Call, silent: Client) -> None:
+        agent = call.agent
+        self._call = call
+        self._is_cancelled = False
+        self._client = agent.works.layer.expect(silent.request, silent.flow, self, agent.time())
+        self._client.give_up_by(agent.time() + agent.timing.limit)
+
+    def response(self, response: Response) -> None:
+        agent = self._call.agent
+        if 200 <= response.status < 300:
+            agent.dismiss_fork(self._call, response)
+        elif response.status < 200 and not self._is_cancelled:
+            self._is_cancelled = True
+            agent.cancel(self._client)
+
+    def expired(self, why: str) -> None:
+        pass
 
 
 class Recall(Invitation):
