@@ -52,8 +52,8 @@ class Do(StrEnum):
 
     STORE = "store what a later process needs"
     ASK = "REFER outside a call"
-    CALL = "INVITE without SDP"
-    ASK_INSIDE = "ACK with a hold answer, REFER inside"
+    CALL = "INVITE without SDP, or with an offer into a black hole"
+    ASK_INSIDE = "ACK, with a hold answer where there was an offer; REFER inside"
     LEAVE_CALL = "end our own call"
     UNSUBSCRIBE = "end the subscription"
     WAIT = "wait for the bridge to see the call"

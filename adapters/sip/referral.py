@@ -22,7 +22,7 @@ from adapters.sip.message import Request, Response
 from adapters.sip.pair import Voice
 from adapters.sip.refer import INSIDE_ONLY, Came, Do, Step, headers, step
 from adapters.sip.subscription import Notice, wants_none
-from adapters.sip.third_party import Party, Verdict
+from adapters.sip.third_party import WANTS_OFFER, Party, Verdict
 from adapters.sip.uri import BadUri, Uri
 from adapters.sip.wheel import Alarm
 from adapters.values import Address
@@ -36,6 +36,8 @@ class ReferPatience:
     """Beyond the ring time, for word of what came of it."""
     part_s: float = 3.0
     """From word that its call stands until the bridge must have seen it."""
+    offer_s: float = 6 * 3600.0
+    """How long it is remembered that an endpoint wants an offer in an INVITE."""
 
 
 class ReferralListener:
@@ -212,15 +214,21 @@ class Referral(CallListener):
 
     def answered(self, call: Call, sdp: bytes) -> None:
         if self._step is not Step.CALLING or not sdps.has_media(sdp):
-            self.verdict = self.verdict or Verdict(Party.NEAR, 488, "answered an INVITE without SDP with no offer")
-            call.ack(sdps.refusal(sdp, 1, call.host) if sdp else b"")
+            self.verdict = self.verdict or Verdict(Party.NEAR, 488, "answered with no media")
+            call.ack(sdps.refusal(sdp, 1, call.host) if sdp and not call.local_sdp else b"")
             call.hang_up()
             return
-        self._hold = sdps.hold(sdp, 1, call.host)
+        self._hold = b"" if call.local_sdp else sdps.hold(sdp, 1, call.host)
         self._following.use(call.dialog, self._order.inside.credentials)
         self._take(Came.ANSWERED)
 
     def refused(self, call: Call, status: int, reason: str, response: Response | None) -> None:
+        if self._step is Step.CALLING and status in WANTS_OFFER and not call.local_sdp and not self.has_rung:
+            if self._may_go_on(partial(self.refused, call, status, reason, response)):
+                now = self._agent.time()
+                self._agent.offer_first.note(str(self._order.near), now + self._patience.offer_s)
+                self._call()
+            return
         if status == 487 and self.verdict is None:
             alive = response is not None or self.has_rung
             status, reason = (480, "rang out") if alive else (408, "no sign of life")
@@ -390,16 +398,22 @@ class Referral(CallListener):
         self._take(Came.REFUSED)
 
     def _call(self) -> None:
-        order = self._order
+        """Call the endpoint without SDP or, where that was refused, with an offer into a black hole."""
+        order, agent, sdp = self._order, self._agent, b""
+        identity = order.inside.identity
+        if agent.offer_first.has(str(order.near), agent.time()):
+            sdp = sdps.black_hole(1, agent.host_for(order.near.host))
+            identity = identity.again() if identity is not None else None
         try:
-            self.call = self._agent.call(
+            self.call = agent.call(
                 order.near,
                 self,
+                sdp=sdp,
                 user=order.inside.user,
                 display=order.inside.display,
                 credentials=order.inside.credentials,
                 ring_s=order.ring_s,
-                identity=order.inside.identity,
+                identity=identity,
             )
         except BadUri as wrong:
             self._call_ended(Verdict(Party.NEAR, 404, str(wrong)))

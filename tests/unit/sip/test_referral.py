@@ -176,6 +176,40 @@ async def test_inside_a_call_of_ours_that_is_ended_once_its_own_stands(town: Tow
     assert (town.site.tally.rings, town.site.tally.orders, town.site.tally.doubles) == (1, 1, 0)
 
 
+@pytest.mark.rfc("3725", "4.3")
+async def test_our_call_offers_a_black_hole_to_who_wants_an_offer(wire: Wire) -> None:
+    mind = await Mind(near(wire), ReferPatience()).start()
+    await mind.dial(Address.parse("sip:8001@127.0.0.9"))
+    wire.reply(await wire.next("REFER"), 501)
+    late = await wire.next("INVITE")
+    assert not late.body
+    wire.reply(late, 488)
+    early = await wire.next("INVITE", after=late)
+    assert early.call_id != late.call_id and b"c=IN IP4 0.0.0.0" in early.body
+    wire.reply(early, 200, body=sdp())
+    ack = await wire.next("ACK", after=late)
+    assert (ack.call_id, ack.body) == (early.call_id, b"")
+    refer = await wire.next("REFER")
+    assert refer.call_id == early.call_id and mind.memories[LEG]["hold"] == ""
+    wire.reply(refer, 202)
+    tells(wire, refer, mind, b"SIP/2.0 200 OK\r\n", ENDED)
+    await mind.heard.event(LegConnected, LEG)
+    wire.reply(await wire.next("BYE"), 200)
+    await mind.agent.close()
+
+
+async def test_who_wants_neither_offer_is_told_once(wire: Wire) -> None:
+    mind = await Mind(near(wire), ReferPatience()).start()
+    await mind.dial(Address.parse("sip:8001@127.0.0.9"))
+    wire.reply(await wire.next("REFER"), 501)
+    late = await wire.next("INVITE")
+    wire.reply(late, 488)
+    wire.reply(await wire.next("INVITE", after=late), 488)
+    assert (await mind.heard.cleared(LEG)).cleared.raw == "488 Not Acceptable Here"
+    await until(lambda: len(mind.agent) == 0)
+    await mind.agent.close()
+
+
 async def test_what_it_takes_only_inside_is_remembered(town: Town) -> None:
     mind = await town.in_by("refer inside; answer")
     await mind.referrer.hang_up(LEG)
