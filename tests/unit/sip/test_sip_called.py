@@ -408,6 +408,36 @@ async def test_a_udp_socket_that_is_full_loses_and_goes_on(make_agent: MakeAgent
     agent, peer = await make_agent(), await make_wire()
     udp = agent.routes.at(agent.address).udp
     UdpFlow(udp, peer.address[0], peer.address[1]).send(b"x" * 70_000)  # no datagram is so large
-    assert udp.lost == 1
     peer.request("OPTIONS", agent.address)
     await peer.next(200)
+    assert udp.lost == 1
+
+
+async def test_what_is_sent_in_one_turn_leaves_in_order_even_when_the_socket_is_closed_behind_it(
+    make_agent: MakeAgent, make_wire: MakeWire
+) -> None:
+    agent, peer = await make_agent(), await make_wire()
+    flow = UdpFlow(agent.routes.at(agent.address).udp, *peer.address)
+    texts = [f"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK{number}\r\nFrom: <sip:a@b>;tag=1\r\n"
+             f"To: <sip:b@b>\r\nCall-ID: {number}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n\r\n"
+             for number in range(100)]  # fmt: skip
+    for text in texts:
+        flow.send(text.encode())
+    await agent.close()
+    assert [(await peer.next("OPTIONS")).call_id for _ in texts] == [str(number) for number in range(100)]
+
+
+@pytest.mark.echoes
+async def test_who_names_a_port_that_is_none_takes_nobody_elses_answer_along(
+    make_agent: MakeAgent, make_wire: MakeWire
+) -> None:
+    agent, stranger, peer = await make_agent(), await make_wire(), await make_wire()
+    udp = agent.routes.at(agent.address).udp
+    text = (
+        "OPTIONS sip:x@h SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{}\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:x@h>\r\n"
+    )
+    for sender, via in ((stranger, "127.0.0.1;rport=99999"), (peer, f"127.0.0.1:{peer.address[1]}")):
+        asked = f"{text.format(via, sender.address[1])}Call-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        agent.received(asked.encode(), UdpFlow(udp, *sender.address))
+    await peer.next(200)
+    assert udp.lost == 1
