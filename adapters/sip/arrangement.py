@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adapters.sip import sdp as sdps
 from adapters.sip.exchange import Identity
@@ -25,8 +24,7 @@ _HALVES = frozenset({Step.PARKED, Step.ASKING})
 """Here the near half is stored, and the far side may ring."""
 
 
-@dataclass(frozen=True, slots=True)
-class Voice:
+class Voice(NamedTuple):
     """As whom we speak to one side: user and display name of the From, and what names the call."""
 
     user: str
@@ -83,14 +81,14 @@ class Arrangement:
         pair.version = 1
         voice = self._to_near
         if voice.identity is not None:
-            voice = replace(voice, identity=voice.identity.again())
+            voice = voice._replace(identity=voice.identity.again())
         host = pair.agent.host_for(self._near_address.host)
         pair.near = self._call(self._near_address, voice, sdps.black_hole(OUR_SESSION, host))
 
     def _call_far(self, sdp: bytes) -> None:
         pair = self._pair
         if pair.far is not None and self._to_far.identity is not None:  # it refused the one before: a new call
-            self._to_far = replace(self._to_far, identity=self._to_far.identity.again())
+            self._to_far = self._to_far._replace(identity=self._to_far.identity.again())
         self.far_rang = False
         pair.far = self._call(self._far_address, self._to_far, pair.fitted(sdp, None))
 

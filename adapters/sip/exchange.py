@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from adapters.sip.dialog import Dialog
 from adapters.sip.digest import Keyring
@@ -38,8 +37,7 @@ Done = Callable[[Response | None], None]
 """Told the final response of a request, or None when none came."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What a call is known by on the wire, the same each time it is derived.
 
     Whoever sends an INVITE again under the same identity repeats it (RFC 3261 section

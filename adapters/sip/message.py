@@ -9,6 +9,7 @@ raises `Malformed`, which carries the request when a 400 can still be sent to so
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 Headers = dict[str, list[str]]
 """Lower-case full header name -> its values, in the order they stood."""
@@ -53,6 +54,8 @@ _KEYS: dict[str, str] = {}
 for _name in _USUAL.split("|"):
     _SPELLING.setdefault(_name.lower(), _name)
     _KEYS[_name] = _KEYS[_name.lower()] = _name.lower()
+_OPENING = {key: f"\r\n{name}: " for key, name in _SPELLING.items()}
+"""What stands before a value on the wire."""
 for _name, _long in _COMPACT.items():
     _KEYS[_name] = _KEYS[_name.upper()] = _long
 
@@ -103,6 +106,8 @@ REASONS = {
     603: "Decline",
     606: "Not Acceptable",
 }
+_STATUS_LINES = {f"SIP/2.0 {status} {reason}": (status, reason) for status, reason in REASONS.items()}
+"""What most peers write, known without taking it apart."""
 
 
 class Malformed(ValueError):
@@ -118,16 +123,14 @@ class Message:
     """What requests and responses share. `branch`, `cseq` and the tags are read once."""
 
     __slots__ = ("body", "branch", "call_id", "cseq", "cseq_method", "from_tag", "headers", "to_tag")
-
-    def __init__(self, headers: Headers, body: bytes = b"") -> None:
-        self.headers = headers
-        self.body = body
-        self.branch = ""
-        self.call_id = ""
-        self.cseq = 0
-        self.cseq_method = ""
-        self.from_tag = ""
-        self.to_tag = ""
+    headers: Headers
+    body: bytes
+    branch: str
+    call_id: str
+    cseq: int
+    cseq_method: str
+    from_tag: str
+    to_tag: str
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of a header, by its lower-case full name."""
@@ -153,30 +156,29 @@ class Message:
         """The message on the wire; Content-Length is always counted anew."""
         out = [self.start_line()]
         for key, values in self.headers.items():
-            name = _SPELLING.get(key) or key.title()
-            if len(values) == 1:
-                out.append(f"{name}: {values[0]}")
-            else:
-                out.extend([f"{name}: {value}" for value in values])
-        out.append(f"Content-Length: {len(self.body)}\r\n\r\n")
-        return "\r\n".join(out).encode("utf-8", "surrogateescape") + self.body
+            name = _OPENING.get(key) or f"\r\n{key.title()}: "
+            for value in values:
+                out.append(name)
+                out.append(value)
+        out.append(f"\r\nContent-Length: {len(self.body)}\r\n\r\n")
+        return "".join(out).encode("utf-8", "surrogateescape") + self.body
 
     def read_identity(self) -> None:
         """Fill the fields that say which call and transaction this is. Raises Malformed."""
         headers = self.headers
         try:
-            (sender,), (to,), (self.call_id,), (cseq,) = [headers[name] for name in _ONCE]
+            (sender,) = headers["from"]
+            (to,) = headers["to"]
+            (self.call_id,) = headers["call-id"]
+            (cseq,) = headers["cseq"]
             first = headers["via"][0]
         except (KeyError, ValueError):
             raise Malformed(_miscounted(headers)) from None
-        match = _CSEQ.fullmatch(cseq)
-        if match is None or (number := int(match[1])) >= _CSEQ_END:
-            raise Malformed(f"CSeq {cseq[:60]!r} is not a number below 2**31 and a method")
-        self.cseq, self.cseq_method = number, match[2]
+        self.cseq, self.cseq_method = _cseq(cseq)
         if not self.call_id:
             raise Malformed("empty Call-ID")
         for value in (sender, to):
-            if (value.count('"') % 2 or "\\" in value) and _UNQUOTED.fullmatch(value) is None:
+            if '"' in value and (value.count('"') % 2 or "\\" in value) and _UNQUOTED.fullmatch(value) is None:
                 raise Malformed(f"{value[:60]!r} has a quote without an end")
         self.from_tag = tag_of(sender)
         self.to_tag = tag_of(to)
@@ -187,17 +189,24 @@ class Message:
             if not all(_VIA_START.match(one) for one in several):
                 raise Malformed(f"Via {first[:60]!r} names something that is no Via")
             first = "".join(several[:1])
-        found = _BRANCH.search(first)
-        self.branch = found[1] if found else ""
+        plain = first.partition(";branch=")[2].partition(";")[0]
+        if plain.isalnum():  # as most write it
+            self.branch = plain
+        else:
+            found = _BRANCH.search(first)
+            self.branch = found[1] if found else ""
 
 
 class Request(Message):
     __slots__ = ("method", "uri")
 
     def __init__(self, method: str, uri: str, headers: Headers, body: bytes = b"") -> None:
-        super().__init__(headers, body)
+        self.headers = headers
+        self.body = body
         self.method = method
         self.uri = uri
+        self.branch = self.call_id = self.cseq_method = self.from_tag = self.to_tag = ""
+        self.cseq = 0
 
     def start_line(self) -> str:
         return f"{self.method} {self.uri} SIP/2.0"
@@ -210,9 +219,12 @@ class Response(Message):
     __slots__ = ("reason", "status")
 
     def __init__(self, status: int, reason: str, headers: Headers, body: bytes = b"") -> None:
-        super().__init__(headers, body)
+        self.headers = headers
+        self.body = body
         self.status = status
         self.reason = reason
+        self.branch = self.call_id = self.cseq_method = self.from_tag = self.to_tag = ""
+        self.cseq = 0
 
     def start_line(self) -> str:
         return f"SIP/2.0 {self.status} {self.reason}"
@@ -245,6 +257,15 @@ def parse(datagram: bytes) -> Request | Response:
             wrong.request = request
         raise
     return message
+
+
+@lru_cache(maxsize=256)
+def _cseq(value: str) -> tuple[int, str]:
+    """Number and method. Raises Malformed."""
+    match = _CSEQ.fullmatch(value)
+    if match is None or (number := int(match[1])) >= _CSEQ_END:
+        raise Malformed(f"CSeq {value[:60]!r} is not a number below 2**31 and a method")
+    return number, match[2]
 
 
 def _miscounted(headers: Headers) -> str:
@@ -305,6 +326,9 @@ def _parse_head(raw: bytes) -> Request | Response:
 
 
 def _start(line: str, headers: Headers) -> Request | Response:
+    usual = _STATUS_LINES.get(line)
+    if usual is not None:
+        return Response(*usual, headers)
     parts = line.split(" ", 2)
     if parts[0].upper() == "SIP/2.0":
         code = parts[1] if len(parts) > 1 else ""
@@ -348,6 +372,8 @@ def _body(message: Message, rest: bytes) -> bytes:
             raise Malformed(f"a body of {len(rest)} bytes; the limit is {MAX_BODY}")
         return rest
     length = content_length(values)
+    if length == len(rest):
+        return rest
     if length > len(rest):
         raise Malformed(f"Content-Length is {length}, but {len(rest)} bytes came")
     return rest[:length]
@@ -400,10 +426,10 @@ def split_commas(value: str) -> list[str]:
 
 def tag_of(value: str) -> str:
     """The tag of a From or To value, or ""."""
-    behind = value[value.rfind(">") + 1 :]
-    if behind.startswith(";tag=") and behind[5:].isalnum():
-        return behind[5:]  # as most write it
-    match = _TAG.search(behind)
+    head, _, tag = value.rpartition(";tag=")
+    if head[-1:] == ">" and tag.isalnum():
+        return tag  # as most write it
+    match = _TAG.search(value[value.rfind(">") + 1 :])
     return match[1] if match else ""
 
 

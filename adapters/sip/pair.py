@@ -179,7 +179,8 @@ class Pair(CallListener):
             self.agent.soon(self._tell)
 
     def _gone(self) -> bool:
-        return all(call is None or call.state is CallState.ENDED for call in (self.near, self.far))
+        near, far = self.near, self.far
+        return (near is None or near.state is CallState.ENDED) and (far is None or far.state is CallState.ENDED)
 
     def _tell(self) -> None:
         if not self._told and self.verdict is not None:

@@ -46,7 +46,8 @@ def medias(sdp: bytes) -> list[Media]:
 
 def has_media(sdp: bytes) -> bool:
     """Whether there is a media section at all."""
-    return _MEDIA.search(sdp) is not None
+    at = sdp.find(b"m=")
+    return at >= 0 and _MEDIA.search(sdp, at) is not None
 
 
 def zero_port(sdp: bytes, index: int) -> bytes:

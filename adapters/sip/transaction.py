@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 
 from adapters.sip.message import Request, Response
 from adapters.sip.uri import sent_by
-from adapters.sip.wheel import Timed, Wheel
+from adapters.sip.wheel import IDLE, Timed, Wheel
 
 MAX_SERVERS = 200_000
 """Requests being answered at once; more are turned away with a stateless 503."""
@@ -119,7 +119,7 @@ class Client(Timed):
     __slots__ = ("_ack", "_data", "_deadline", "_interval", "_layer", "flow", "key", "request", "state", "user")
 
     def __init__(self, layer: "Transactions", request: Request, flow: Flow, user: Any, limit_s: float) -> None:
-        super().__init__()
+        self._slot = IDLE
         self._layer = layer
         self.key = (request.branch, request.method)
         self.request: Request = request
@@ -228,7 +228,7 @@ class Server(Timed):
     )
 
     def __init__(self, layer: "Transactions", key: tuple[str, str, str], request: Request, flow: Flow) -> None:
-        super().__init__()
+        self._slot = IDLE
         self._layer = layer
         self.key = key
         self.cseq = request.cseq

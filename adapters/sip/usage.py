@@ -71,9 +71,9 @@ class Usage(Standing):
         if self._invitation is not None and self._invitation.client is not None:
             invite = self._invitation.client.request
             self._ack_cseq = invite.cseq
-            # the ACK carries what its INVITE was accepted with (section 22.1)
-            signed = {name: invite.headers[name] for name in _SIGNATURES if name in invite.headers}
-            self._ack_signed = signed or None
+            if self._keys is not None:  # the ACK carries what its INVITE was accepted with (section 22.1)
+                signed = {name: invite.headers[name] for name in _SIGNATURES if name in invite.headers}
+                self._ack_signed = signed or None
             invite.headers.clear()  # nothing more is read of it
         if self.state is CallState.ANSWERED:
             self.state = CallState.CONFIRMED

@@ -6,14 +6,16 @@ cancelled timer leaves nothing behind. Pure: `now` is an argument, in seconds.
 
 from collections.abc import Callable, Iterator
 
+IDLE = -1
+"""The slot of who waits for nothing."""
+
 
 class Timed:
     """Something that can wait on the wheel, once at a time."""
 
     __slots__ = ("_slot",)
-
-    def __init__(self) -> None:
-        self._slot = -1
+    _slot: int
+    """Where it waits; whoever is made begins with `IDLE`."""
 
     @property
     def armed(self) -> bool:
@@ -71,7 +73,7 @@ class Wheel:
         slot = timed._slot
         if slot < 0:
             return
-        timed._slot = -1
+        timed._slot = IDLE
         bucket = self._buckets.get(slot)
         if bucket is not None:
             bucket.pop(timed, None)
@@ -97,7 +99,7 @@ class Wheel:
             while bucket:
                 timed = next(iter(bucket))
                 del bucket[timed]
-                timed._slot = -1
+                timed._slot = IDLE
                 yield timed
             self._buckets.pop(slot, None)
         self.soonest = min(self._buckets, default=NEVER)
@@ -113,7 +115,7 @@ class Alarm(Timed):
     __slots__ = ("_action", "_wheel")
 
     def __init__(self, wheel: Wheel, action: Callable[[], None]) -> None:
-        super().__init__()
+        self._slot = IDLE
         self._wheel = wheel
         self._action = action
 
