@@ -214,6 +214,8 @@ class ControlledEndpoint(Refusing):
     def _connected(self, leg: Leg) -> None:
         self._still(leg.name, keep_options=True)
         self._sink(LegConnected(leg.name, self._s.now()))
+        if leg.ending is not None:  # answered at the very moment, or the device had not seen it yet
+            self._spawn(self._hang_up_late(leg))
         options = self._options.pop(leg.name, None)
         if options is not None and options.digits:
             self._after(leg.name, options.digits_delay_s, lambda: self._spawn(self._press(leg, options.digits)))
@@ -357,7 +359,8 @@ class ControlledEndpoint(Refusing):
     async def _end(self, leg: Leg) -> None:
         assert leg.call is not None
         try:
-            await self._session.ask(self._grammar.hang_up(leg.call), "hang_up")
+            if await self._session.ask(self._grammar.hang_up(leg.call), "hang_up") is True:
+                leg.is_shown = True  # the next list without it is its end
         except Rejected:
             # It ended by itself a moment ago, most likely: the list says whether.
             await self._list(self._session, "hang_up")

@@ -50,6 +50,7 @@ class Grammar:
         raise Undeclared
 
     def hang_up(self, call: str) -> Order[object]:
+        """End a call. The answer True says that it was there: a list without it then is its end."""
         raise Undeclared
 
     def answer(self, call: str) -> Order[object]:
