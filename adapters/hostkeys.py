@@ -1,10 +1,10 @@
-"""Which SSH key each device showed the first time: kept by whoever owns the installation's memory."""
+"""Which key or certificate each device showed the first time: kept by whoever owns the installation's memory."""
 
 from typing import Protocol
 
 
 class HostKeys(Protocol):
-    """Pinned host keys by place (`host:port`), in OpenSSH's one-line form."""
+    """Pins by place (`host:port`): an SSH key in OpenSSH's one-line form, a certificate as `sha256:...`."""
 
     async def pinned(self, place: str) -> str | None:
         """The key that this place showed first; None for a place never seen."""

@@ -16,9 +16,10 @@ from adapters.values import Control
 ENDPOINTS = {
     "sip": "adapters.endpoints.sip.adapter:SipEndpoint",
     "h323": "adapters.endpoints.h323.adapter:H323Endpoint",
-    "polycom": "adapters.endpoints.polycom.adapter:PolycomEndpoint",
-    "cisco": "adapters.endpoints.cisco.adapter:CiscoEndpoint",
     "lifesize": "adapters.endpoints.lifesize.adapter:LifesizeEndpoint",
+    "polycom": "adapters.endpoints.polycom.adapter:PolycomEndpoint",
+    "huawei": "adapters.endpoints.huawei.adapter:HuaweiEndpoint",
+    "cisco": "adapters.endpoints.cisco.adapter:CiscoEndpoint",
 }
 REFERRERS = {
     "sip": "adapters.endpoints.sip.referrer:SipReferrer",

@@ -1,0 +1,1 @@
+"""Huawei TE and CloudLink, driven over HTTP."""

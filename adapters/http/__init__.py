@@ -1,0 +1,1 @@
+"""HTTP conversations with devices: requests one at a time, a session that is logged in, certificates pinned."""
