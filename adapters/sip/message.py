@@ -146,7 +146,9 @@ class Message:
         """The body when it is SDP, else nothing."""
         if not self.body:
             return b""
-        kind = self.get("content-type").partition(";")[0].strip().lower()
+        kind = self.get("content-type")
+        if kind != "application/sdp":
+            kind = kind.partition(";")[0].strip().lower()
         return self.body if kind == "application/sdp" else b""
 
     def start_line(self) -> str:
@@ -367,13 +369,13 @@ def _key(name: str) -> str:
 
 def _body(message: Message, rest: bytes) -> bytes:
     values = message.headers.pop("content-length", None)
+    if values == [str(len(rest))] and len(rest) <= MAX_BODY:
+        return rest
     if values is None:
         if len(rest) > MAX_BODY:
             raise Malformed(f"a body of {len(rest)} bytes; the limit is {MAX_BODY}")
         return rest
     length = content_length(values)
-    if length == len(rest):
-        return rest
     if length > len(rest):
         raise Malformed(f"Content-Length is {length}, but {len(rest)} bytes came")
     return rest[:length]
