@@ -20,6 +20,7 @@ ENDPOINTS = {
     "polycom": "adapters.endpoints.polycom.adapter:PolycomEndpoint",
     "huawei": "adapters.endpoints.huawei.adapter:HuaweiEndpoint",
     "cisco": "adapters.endpoints.cisco.adapter:CiscoEndpoint",
+    "tandberg": "adapters.endpoints.tandberg.adapter:TandbergEndpoint",
 }
 REFERRERS = {
     "sip": "adapters.endpoints.sip.referrer:SipReferrer",

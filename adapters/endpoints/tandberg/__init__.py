@@ -1,0 +1,1 @@
+"""TANDBERG MXP (F-series software), driven over telnet."""
