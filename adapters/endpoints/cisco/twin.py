@@ -10,27 +10,12 @@ from typing import ClassVar
 
 from adapters.cli.twin import Console, TextTwin
 from adapters.control.fault import Faults
+from adapters.endpoints.cisco.written import call_fields, end_fields
 from adapters.values import Address, AutoAnswerMode, LegState
 from adapters.virtual.codec import Codec, CodecCall
-from adapters.virtual.exchange import NORMAL
 
 _ARGUMENT = re.compile(r"(\w+): ?(\"[^\"]*\"|[^\s\"]+)")
 _TAGGED = re.compile(r" ?\| ?resultId=\"([^\"]*)\"$", re.IGNORECASE)
-_STATUS = {
-    LegState.DIALING: "Dialling",
-    LegState.RINGING: "Ringing",
-    LegState.CONNECTED: "Connected",
-    LegState.CLEARING: "Disconnecting",
-}
-_CAUSES = {
-    486: ("RemoteBusy", "Busy here"),
-    600: ("RemoteBusy", "Busy everywhere"),
-    603: ("RemoteRejected", "Declined"),
-    408: ("RemoteNoAnswer", "Request timeout"),
-    480: ("RemoteNoAnswer", "Temporarily unavailable"),
-    404: ("UnknownRemoteSite", "Not found"),
-    604: ("UnknownRemoteSite", "Does not exist anywhere"),
-}
 Arguments = dict[str, str]
 
 
@@ -286,30 +271,8 @@ class CiscoTwin(TextTwin):
     def _calls(self, console: Console, path: str, said: Arguments) -> None:
         lines: list[str] = []
         for call in self.codec.call_table.values():
-            lines += [f"*s Call {call.id} {field}" for field in self._call(call, call.state)]
+            lines += [f"*s Call {call.id} {field}" for field in call_fields(call, call.state)]
         self._say(console, *lines)
-
-    def _call(self, call: CodecCall, state: LegState) -> list[str]:
-        answered = state is LegState.CONNECTED or call.is_outgoing
-        number = call.far.partition(":")[2] or call.far
-        return [
-            f"AnswerState: {'Answered' if answered else 'Unanswered'}",
-            "CallType: Video",
-            f'CallbackNumber: "{call.protocol}:{number}"',
-            "DeviceType: Endpoint",
-            f"Direction: {'Outgoing' if call.is_outgoing else 'Incoming'}",
-            f'DisplayName: "{number.partition("@")[0]}"',
-            "Duration: 12",
-            'Encryption Type: "None"',
-            "FacilityServiceId: 0",
-            "HoldReason: None",
-            "PlacedOnHold: False",
-            f'Protocol: "{call.protocol}"',
-            f"ReceiveCallRate: {call.kbps}",
-            f'RemoteNumber: "{number}"',
-            f"Status: {_STATUS[state] if call.is_outgoing or state is not LegState.DIALING else 'Ringing'}",
-            f"TransmitCallRate: {call.kbps}",
-        ]
 
     def _unit(self, console: Console, path: str, said: Arguments) -> None:
         self._say(
@@ -361,7 +324,7 @@ class CiscoTwin(TextTwin):
     def _tell(self, call: CodecCall, state: LegState) -> None:
         for console in self.logged_in():
             if state is LegState.CLEARED:
-                self._event(console, "CallDisconnect", *_disconnect(call))
+                self._event(console, "CallDisconnect", *end_fields(call))
                 self._status(console, f"*s Call {call.id} (ghost=True):")
             elif call.is_outgoing or state is not LegState.DIALING:
                 self._step(console, call, state)
@@ -377,7 +340,7 @@ class CiscoTwin(TextTwin):
                 'DisplayNameValue: ""',
                 f"CallId: {call.id}",
             )
-        fields = self._call(call, state)
+        fields = call_fields(call, state)
         if f"seen {call.id}" in console.notes:  # only what has changed
             fields = [field for field in fields if field.startswith(("AnswerState", "Status"))]
         console.notes.add(f"seen {call.id}")
@@ -403,28 +366,3 @@ class CiscoTwin(TextTwin):
     def _status(self, console: Console, *lines: str) -> None:
         if "/status/call" in console.notes:
             console.say(*lines, "** end")
-
-
-def _disconnect(call: CodecCall) -> list[str]:
-    """The fields of `CallDisconnect`."""
-    code, text, origin = 0, "", "Internal"
-    if call.ended_here:
-        word = "LocalDisconnect"
-    elif call.code == NORMAL:
-        word = "RemoteDisconnect"
-    else:
-        word, text = _CAUSES.get(call.code, ("OtherRemote", ""))
-        code, origin = call.code, "SIP"
-    return [
-        "CauseValue: 1",
-        f'CauseString: "{text}"',
-        f'OrigCallDirection: "{"outgoing" if call.is_outgoing else "incoming"}"',
-        f'RemoteURI: "{call.far}"',
-        f'CauseType: "{word}"',
-        f"CauseCode: {code}",
-        f'CauseOrigin: "{origin}"',
-        f'Protocol: "{call.protocol}"',
-        "Duration: 12",
-        'CallType: "Video"',
-        f"CallId: {call.id}",
-    ]
