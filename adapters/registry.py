@@ -21,6 +21,7 @@ ENDPOINTS = {
     "huawei": "adapters.endpoints.huawei.adapter:HuaweiEndpoint",
     "cisco": "adapters.endpoints.cisco.adapter:CiscoEndpoint",
     "tandberg": "adapters.endpoints.tandberg.adapter:TandbergEndpoint",
+    "yealink": "adapters.endpoints.yealink.adapter:YealinkEndpoint",
 }
 REFERRERS = {
     "sip": "adapters.endpoints.sip.referrer:SipReferrer",

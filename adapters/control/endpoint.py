@@ -462,7 +462,11 @@ class ControlledEndpoint(Refusing):
 
     async def _type(self, leg: Leg, digits: str, verb: str) -> None:
         assert leg.call is not None
-        for count, order in enumerate(self._grammar.digits(leg.call, digits)):
+        try:
+            orders = self._grammar.digits(leg.call, digits)
+        except ValueError as wrong:  # a digit that this device has not
+            raise Rejected(self._name, verb, str(wrong)) from None
+        for count, order in enumerate(orders):
             if count and self._pace.digit_gap_s:
                 await asyncio.sleep(self._pace.digit_gap_s)
             await self._session.ask(order, verb)

@@ -63,6 +63,7 @@ class Grammar:
         raise Undeclared
 
     def digits(self, call: str, digits: str) -> Sequence[Order[object]]:
+        """Raises ValueError for a digit that the device has not."""
         raise Undeclared
 
     def preset(self, number: int) -> Order[object]:

@@ -21,12 +21,13 @@ from adapters.evidence import Basis
 from adapters.hostkeys import HostKeysInMemory
 from adapters.registry import Surroundings
 from adapters.transcript import Recorder
-from adapters.values import Address, AutoAnswerMode, Control
+from adapters.values import Address, AutoAnswerMode, Control, LegState
 from adapters.virtual.behavior import Behavior
 from adapters.virtual.codec import Codec, dialer
 from adapters.virtual.exchange import Exchange
 from adapters.virtual.port import Port
 from tests.support.heard import Heard
+from tests.unit.sip.stage import until
 
 NAME = "Điểm cầu xã B"
 SECRET = "geheim-4711"
@@ -91,8 +92,13 @@ class Vendor:
     """What is told when the far end hangs up."""
     lacks: frozenset[Capability] = frozenset()
     """What this dialect has not of the family's abilities."""
+    acknowledges: bool = True
+    """Whether it answers an order that it takes; else its silence means yes."""
+    shares_outside_calls: bool = True
     has_other_calls: bool = True
     """Whether it can have, and list, a call of ours beside one made by hand."""
+    lists_calls: bool = True
+    """Whether it can be asked for its calls; one that cannot tells nothing of what happened while nobody listened."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -208,6 +214,11 @@ class Rig:
     def call_in(self) -> None:
         """The far end calls the device."""
         self.far.dial(self.codec.addresses[0])
+
+    async def answer_far(self) -> None:
+        """Somebody at the far end picks up."""
+        await until(lambda: any(call.state is LegState.RINGING for call in self.far.call_table.values()))
+        self.far.take(next(iter(self.far.call_table.values())))
 
     def expect_answered_by_hand(self) -> None:
         self.codec.auto_answer = AutoAnswerMode.OFF

@@ -110,6 +110,11 @@ async def sends_digits(rig: Rig, endpoint: Any) -> None:
     await until(lambda: rig.far.digits == "24#*0")
     with pytest.raises(Rejected):
         await endpoint.send_digits(LEG, "24x")
+    try:
+        await endpoint.send_digits(LEG, "D")
+        await until(lambda: rig.far.digits == "24#*0D")
+    except Rejected as no:
+        assert "A to D" in str(no)
 
 
 async def recalls_a_preset(rig: Rig, endpoint: Any) -> None:
@@ -120,6 +125,10 @@ async def recalls_a_preset(rig: Rig, endpoint: Any) -> None:
 
 
 async def shares(rig: Rig, endpoint: Any) -> None:
+    if not rig.vendor.shares_outside_calls:
+        with pytest.raises(Rejected):
+            await endpoint.share_content(True)
+        await connect(rig, endpoint)
     for on in (True, False):
         await endpoint.share_content(on)
         await until(lambda on=on: rig.codec.is_sharing is on)  # type: ignore[misc]

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -104,6 +105,10 @@ async def test_a_link_lost_in_the_middle_of_an_order_leaves_it_unknown(rig: Rig,
         await endpoint.dial(LEG, rig.to, OPTIONS)
     await rig.heard.until(lambda: rig.heard.of(SessionReady))
     assert [type(e) for e in rig.heard.of(SessionGone, SessionReady)] == [SessionGone, SessionReady]
+    if not rig.vendor.lists_calls:  # nobody can look what came of it: it is ended, and then there is none for sure
+        await rig.heard.cleared(LEG)
+        await until(lambda: not rig.far.calls and not rig.codec.calls)
+        return
     # It did what it was told, and after the log-in its lists show it.
     await rig.heard.event(LegConnected, LEG)
     await endpoint.hang_up(LEG)
@@ -141,7 +146,7 @@ async def test_a_stalled_reply_honours_the_deadline(rig: Rig, endpoint: Any) -> 
             await endpoint.status()
     await rig.heard.until(lambda: rig.heard.of(SessionReady))
     async with asyncio.timeout(REPLY_S + 5):
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(OutcomeUnknown) if rig.vendor.acknowledges else nullcontext():
             await endpoint.dial(LEG, rig.to, OPTIONS)
     await rig.heard.event(LegConnected, LEG)
 
@@ -163,6 +168,10 @@ async def test_a_reboot_costs_the_call_and_no_more(rig: Rig, endpoint: Any) -> N
     await endpoint.dial(LEG, rig.to, OPTIONS)
     await rig.heard.event(LegConnected, LEG)
     rig.twin.reboot()
+    if not rig.vendor.lists_calls:  # to us it is a link that was lost: the call counts as up until it is hung up
+        await rig.heard.until(lambda: rig.heard.of(SessionReady))
+        assert [seen.leg for seen in await endpoint.snapshot()] == [LEG]
+        await endpoint.hang_up(LEG)
     await rig.heard.cleared(LEG)
     await rig.heard.until(lambda: rig.heard.of(SessionReady))
     await endpoint.dial("dc0a1b-1-2-2", rig.to, OPTIONS)

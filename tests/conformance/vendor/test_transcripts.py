@@ -62,6 +62,7 @@ def test_it_reads_the_same_at_every_split(path: Path) -> None:
     expected = transcript.keys.get("expect", "").split()
     if expected:
         call, *states = expected
+        call = "" if call == "-" else call  # of a device that names none
         through = [str(report.state) for report in whole if report.id == call and report.state]
         assert [state for state, _ in groupby(through)] == states
 

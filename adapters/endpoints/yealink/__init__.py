@@ -1,0 +1,1 @@
+"""Yealink VC rooms, driven over their text API on TCP 6024."""
