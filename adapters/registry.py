@@ -22,6 +22,7 @@ ENDPOINTS = {
     "cisco": "adapters.endpoints.cisco.adapter:CiscoEndpoint",
     "tandberg": "adapters.endpoints.tandberg.adapter:TandbergEndpoint",
     "yealink": "adapters.endpoints.yealink.adapter:YealinkEndpoint",
+    "sony": "adapters.endpoints.sony.adapter:SonyEndpoint",
 }
 REFERRERS = {
     "sip": "adapters.endpoints.sip.referrer:SipReferrer",
