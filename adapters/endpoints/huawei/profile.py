@@ -10,6 +10,7 @@ PROFILE = HttpProfile(
         gap_s=0.1,
         reply_s=10.0,
         busy_poll_s=2.0,  # what a driver in the field polls by while dialing
+        unseen_s=6.0,  # it shows its own call at once; one that fails before the first poll never shows
         idle_poll_s=30.0,  # how long an unused session lives is not known
     ),
 )
