@@ -96,7 +96,6 @@ class Routes:
         self._terms = terms or Terms()
         self._bound: dict[tuple[str, int], Bound] = {}
         self._no_tcp: dict[tuple[str, int], float] = {}
-        self._reached: dict[tuple[str, str, int | None], Flow] = {}
         self._lookups: set[asyncio.Task[None]] = set()
 
     async def bind(self, host: str, port: int, tls_port: int | None = None) -> Bound:
@@ -133,7 +132,6 @@ class Routes:
             bound.tcp.close()
             bound.tls.close()
         self._bound.clear()
-        self._reached.clear()
 
     def at(self, address: tuple[str, int]) -> Bound:
         """The sockets at an address of ours. Raises KeyError."""
@@ -163,14 +161,6 @@ class Routes:
 
     # -- who registered ---------------------------------------------------------------
 
-    def reach(self, uri: str, flow: Flow) -> None:
-        """From now on requests to this URI (by user, host and port) go over `flow`, while it stands.
-
-        For who registered over it, perhaps from behind a NAT (RFC 5626 section 5.3). The
-        caller bounds how many there are. Raises BadUri.
-        """
-        self._reached[_reached(Uri.parse(uri))] = flow
-
     def standing(self, transport: str, host: str, port: int, local: tuple[str, int]) -> Flow | None:
         """The flow to a peer's socket from an address of ours, if there is one now: always over UDP.
 
@@ -186,10 +176,6 @@ class Routes:
             found.is_lent = True
         return found
 
-    def unreach(self, uri: str) -> None:
-        """Forget `reach`. Raises BadUri."""
-        self._reached.pop(_reached(Uri.parse(uri)), None)
-
     # -- finding ----------------------------------------------------------------------
 
     def find(self, hop: str, bound: Bound, dialog: Dialog | None, go: Go, key: str = "") -> None:
@@ -199,7 +185,7 @@ class Routes:
         """
         if dialog is None or dialog.transport not in _STREAMS:
             way = bound.ways.get(hop)
-            if way is not None and not (self._reached and _reached(Uri.parse(hop)) in self._reached):
+            if way is not None:
                 go(way)
                 return
         try:
@@ -250,10 +236,6 @@ class Routes:
                 standing = bound.tcp.existing(*dialog.peer) if not uri.secure else None
             if standing is not None and uri.transport != "udp":
                 return standing
-        if self._reached:
-            flow = self._reached.get(_reached(uri))
-            if flow is not None and not flow.closed and (not uri.secure or flow.transport == "TLS"):
-                return flow
         return None
 
     async def _look_up(self, uri: Uri, hop: str, bound: Bound, dialog: Dialog | None, go: Go, key: str) -> None:
@@ -298,10 +280,6 @@ def _called(dialog: Dialog | None) -> tuple[str, ...]:
         return (Uri.parse(uri_of(dialog.remote)).host,) if dialog is not None else ()
     except BadUri:
         return ()
-
-
-def _reached(uri: Uri) -> tuple[str, str, int | None]:
-    return uri.user, uri.host, uri.port
 
 
 def contact(user: str, shown: str, transport: str, secure: bool = False) -> str:

@@ -50,13 +50,8 @@ def has_media(sdp: bytes) -> bool:
     return at >= 0 and _MEDIA.search(sdp, at) is not None
 
 
-def zero_port(sdp: bytes, index: int) -> bytes:
-    """The same SDP with one media line refused or switched off; the order stays."""
-    return _zero_ports(sdp, {index})
-
-
-def _zero_ports(sdp: bytes, indexes: Set[int]) -> bytes:
-    """The same with several lines, read once however many there are."""
+def zero_ports(sdp: bytes, indexes: Set[int]) -> bytes:
+    """The same SDP with some media lines refused or switched off; the order stays."""
     out, at = [], 0
     for index, match in enumerate(_MEDIA.finditer(sdp)):
         if index in indexes:
@@ -68,7 +63,7 @@ def _zero_ports(sdp: bytes, indexes: Set[int]) -> bytes:
 def without_video(sdp: bytes) -> bytes:
     """The same SDP with every video line switched off."""
     off = {index for index, media in enumerate(medias(sdp)) if media.kind == "video" and media.port}
-    return _zero_ports(sdp, off) if off else sdp
+    return zero_ports(sdp, off) if off else sdp
 
 
 def without_doubles(sdp: bytes) -> bytes:
@@ -81,7 +76,7 @@ def without_doubles(sdp: bytes) -> bytes:
     lines = medias(sdp)
     plain = {(media.kind, media.port) for media in lines if media.port and "SAVP" not in media.protocol}
     off = {i for i, media in enumerate(lines) if "SAVP" in media.protocol and (media.kind, media.port) in plain}
-    return _zero_ports(sdp, off) if off else sdp
+    return zero_ports(sdp, off) if off else sdp
 
 
 def black_hole(session: int, host: str) -> bytes:

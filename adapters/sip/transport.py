@@ -25,10 +25,7 @@ class Owner(Protocol):
 
 
 class Flow:
-    """A peer over one socket; `local` names the address of ours that it belongs to (`Routes.at`).
-
-    Who registered over a flow is reached by `Routes.reach`, also through a NAT.
-    """
+    """A peer over one socket; `local` names the address of ours that it belongs to (`Routes.at`)."""
 
     __slots__ = ("host", "local", "port")
     reliable = False

@@ -16,7 +16,7 @@ from adapters.sip.sdp import (
     with_origin,
     without_doubles,
     without_video,
-    zero_port,
+    zero_ports,
 )
 from tests.unit.sip.wire import sdp
 
@@ -40,8 +40,8 @@ def test_media_lines_are_found_in_order() -> None:
 
 @pytest.mark.rfc("3264", "8.2")
 def test_zeroing_a_port_changes_that_port_alone() -> None:
-    assert zero_port(TWICE, 1) == TWICE.replace(b"20004 RTP/AVP", b"0 RTP/AVP")
-    assert zero_port(TWICE, 2) == TWICE.replace(b"20010/2", b"0")
+    assert zero_ports(TWICE, {1}) == TWICE.replace(b"20004 RTP/AVP", b"0 RTP/AVP")
+    assert zero_ports(TWICE, {2}) == TWICE.replace(b"20010/2", b"0")
 
 
 @pytest.mark.rfc("3264", "5.1")
