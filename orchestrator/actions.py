@@ -245,6 +245,7 @@ class Actions:
                 await self._hang_up_at_endpoint(leg, rung, member)
             else:
                 caller = await self._caller(rung, link)
+                self._lease.check()
                 await caller.hang_up(leg)
                 if member:
                     self._lease.check()
@@ -270,8 +271,9 @@ class Actions:
     async def forget(self, leg: str, rung: Rung) -> None:
         """Give up what is ours of a referral whose call has left the conference."""
         try:
+            caller = await self._caller(rung, None)
             self._lease.check()
-            await (await self._caller(rung, None)).hang_up(leg)
+            await caller.hang_up(leg)
         except Exception as error:  # nothing of it is up any more
             log.warning("order-failed", run=self._run.id, leg=leg, why=self._failure(error, "hang-up", sent=False).why)
 
@@ -335,7 +337,8 @@ class Actions:
         while True:
             try:
                 self._lease.check()
-                if await self._auto_answers.take(self._run.id or 0, self._endpoints[endpoint], until_at):
+                at = self._endpoints[endpoint]
+                if await self._auto_answers.take(self._run.id or 0, at, until_at, self._lease.check):
                     self._put(AutoAnswerTold(endpoint))
                     return
             except Exception as error:

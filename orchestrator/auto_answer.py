@@ -38,9 +38,10 @@ class AutoAnswerLeases:
         self._now = now
         self._due = asyncio.Event()
 
-    async def take(self, run_id: int, at: EndpointAt, until_at: datetime) -> bool:
+    async def take(self, run_id: int, at: EndpointAt, until_at: datetime, check: Callable[[], None]) -> bool:
         """Have an endpoint answer by itself until then. Safe to repeat; False: ask again soon.
 
+        `check` raises before an order once the run is another process's.
         A device that cannot answer with the microphone off is muted first; one that can do
         neither is left as it is. Raises what the device raises, NotSupported included.
         """
@@ -55,7 +56,14 @@ class AutoAnswerLeases:
         async with self._database.write() as session:
             if not await auto_answer.keep(session, lease, self._now()):
                 return False
-        await _answer_muted(adapter)
+        check()
+        try:
+            await adapter.set_auto_answer(_OURS)
+        except NotSupported:
+            check()
+            await adapter.mute(True)  # raises where it cannot: nobody is listened to unasked
+            check()
+            await adapter.set_auto_answer(AutoAnswer(AutoAnswerMode.ON))
         if there is None:
             log.info("auto-answer-on", endpoint=at.endpoint.name, run=run_id)
         return True
@@ -138,11 +146,3 @@ class AutoAnswerLeases:
             if status.microphone_muted and not status.calls:  # a room that is in a call unmutes itself
                 await adapter.mute(False)
         return {"mode": lease.mode if found.mode is AutoAnswerMode.ON else found.mode.value}
-
-
-async def _answer_muted(adapter: EndpointAdapter) -> None:
-    try:
-        await adapter.set_auto_answer(_OURS)
-    except NotSupported:
-        await adapter.mute(True)  # raises where it cannot: nobody is listened to unasked
-        await adapter.set_auto_answer(AutoAnswer(AutoAnswerMode.ON))

@@ -79,7 +79,9 @@ class Codec(Endpoint):
         """Place a call; watchers hear what becomes of it."""
         assert self._dial is not None
         line = self._dial(self, to)
-        self._take(line, Attempt(answers=True))
+        script = self.behavior.attempt(self._lines)  # of a call it makes, what comes after the answer
+        self._lines += 1
+        self._take(line, script if script.answers else Attempt(answers=True))
         return self._add(line, str(to), True, kbps, to.scheme if not to.is_sip else "sip")
 
     def refuse_to_dial(self, far: str, kbps: int, code: int) -> CodecCall:
@@ -139,6 +141,8 @@ class Codec(Endpoint):
         super().answered(line)
         if (call := self._call(line)) is not None:
             self._step(call, LegState.CONNECTED)
+            if call.is_outgoing and (taken := self._calls.get(line.key)) is not None:
+                self._follow(taken, taken.attempt.after_answer(asyncio.get_running_loop().time()))
 
     def digit(self, line: Line, digit: str) -> None:
         self.digits += digit

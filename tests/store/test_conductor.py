@@ -270,8 +270,8 @@ async def test_a_late_start_inside_the_slot_is_caught_up(stage: Stage) -> None:
     ("verb", "args", "says"),
     [
         ("dance", {}, "there is no order 'dance'"),
-        ("extend", {"minutes": 0}, "from 1 to 1440"),
-        ("extend", {"minutes": True}, "from 1 to 1440"),
+        ("extend", {"minutes": 0}, "from 1 to 720"),
+        ("extend", {"minutes": True}, "from 1 to 720"),
         ("redial", {}, "needs a site code"),
     ],
 )

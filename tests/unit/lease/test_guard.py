@@ -10,10 +10,14 @@ import orchestrator
 from orchestrator import actions
 
 VERBS = frozenset(
-    {"dial", "invite", "hang_up", "drop", "adopt", "mute", "open_conference", "end_conference", "send_digits"}
-)
+    {
+        "dial", "invite", "hang_up", "drop", "adopt", "mute", "open_conference", "end_conference", "send_digits",
+        "set_auto_answer",
+    }
+)  # fmt: skip
 MIND = Path(orchestrator.__file__).parent
 ACTIONS = Path(actions.__file__)
+AUTO_ANSWER = MIND / "auto_answer.py"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -33,7 +37,7 @@ def verb_of(call: ast.Call) -> str | None:
 
 
 def is_check(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node) == "self._lease.check()"
+    return isinstance(node, ast.Call) and ast.unparse(node) in ("self._lease.check()", "check()")
 
 
 def unguarded(source: str) -> list[str]:
@@ -79,7 +83,12 @@ def test_every_order_to_a_device_is_checked_first() -> None:
 def test_the_orders_are_there_to_be_checked() -> None:
     """Should verbs be renamed, this test would check nothing: then it says so."""
     used = {verb for call in awaited_calls(ast.parse(ACTIONS.read_text())) if (verb := verb_of(call))}
-    assert used == VERBS - {"send_digits"}, "send_digits is not used yet; the others are"
+    assert used == VERBS - {"send_digits", "set_auto_answer"}, "send_digits is not used yet; the others are"
+
+
+def test_settings_are_changed_under_the_lease_and_given_back_under_a_claim_of_their_own() -> None:
+    """What is owed is given back by whoever has its row, also when the run's process is no more."""
+    assert unguarded(AUTO_ANSWER.read_text()) == ["_restore: set_auto_answer", "_restore: mute"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +114,7 @@ def test_nobody_else_in_the_mind_gives_orders() -> None:
     found = [
         f"{path.relative_to(MIND)}:{call.lineno} {ast.unparse(call.func)}"
         for path in sorted(MIND.rglob("*.py"))
-        if path != ACTIONS
+        if path not in (ACTIONS, AUTO_ANSWER)
         for call in awaited_calls(ast.parse(path.read_text()))
         if verb_of(call) and ast.unparse(call.func) not in OURS
     ]

@@ -264,6 +264,7 @@ async def test_what_is_stored_last_is_what_was_so_last() -> None:
 
 
 async def test_a_change_that_cannot_be_stored_ends_nothing(s: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     mind = await up(s)
 
     async def gate() -> None:
