@@ -14,6 +14,8 @@ LOCKED := $(VENV)/.locked
 INSTALLED := $(VENV)/.installed
 PACKAGES := orchestrator adapters schedules api
 ARGS ?=
+# Most tests wait for something most of the time: more of them than cores run side by side.
+WORKERS ?= 4
 
 .PHONY: menu
 menu:
@@ -30,11 +32,11 @@ serve: $(INSTALLED) ## the service with REST, board and bell (ARGS="--port 8080"
 
 .PHONY: test
 test: $(INSTALLED) system-test ## all tests but peers and bench (ARGS="-k lease")
-	@$(BIN)/pytest --ignore=tests/peers --ignore=tests/bench $(ARGS)
+	@$(BIN)/pytest --ignore=tests/peers --ignore=tests/bench -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: fast
 fast: $(INSTALLED) ## the tests that need no database server, browser or process of their own
-	@$(BIN)/pytest tests/unit tests/conformance $(ARGS)
+	@$(BIN)/pytest tests/unit tests/conformance -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types, walls, and whether generated pages are fresh
