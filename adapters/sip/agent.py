@@ -42,6 +42,7 @@ from adapters.sip.clockwork import Clockwork
 from adapters.sip.dialog import Dialog
 from adapters.sip.exchange import Done, Exchange, Identity
 from adapters.sip.habit import Habits
+from adapters.sip.half_open import HalfOpen
 from adapters.sip.listener import CallListener, CallState
 from adapters.sip.liveness import Pulse
 from adapters.sip.message import Malformed, Request, Response, name_addr, response_to
@@ -52,7 +53,7 @@ from adapters.sip.sdp import refusal
 from adapters.sip.session_timer import Policy
 from adapters.sip.stream import Terms
 from adapters.sip.tls import Tls
-from adapters.sip.transaction import Client, HalfOpen, Server, Timing, cancel_for
+from adapters.sip.transaction import Client, Server, Timing, cancel_for
 from adapters.sip.transport import Flow
 from adapters.sip.uri import Uri
 from adapters.sip.wheel import Alarm

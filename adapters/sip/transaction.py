@@ -18,25 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from adapters.sip.half_open import HalfOpen, Opened
 from adapters.sip.message import Request, Response
 from adapters.sip.uri import sent_by
 from adapters.sip.wheel import IDLE, Timed, Wheel
 
 MAX_SERVERS = 200_000
 """Requests being answered at once; more are turned away with a stateless 503."""
-
-
-@dataclass(frozen=True, slots=True)
-class HalfOpen:
-    """How many calls strangers may have begun and not acknowledged: each costs memory until it is.
-
-    A flood of INVITEs fills these places and is answered 503 without state beyond; a place is
-    free again with the ACK, or after 64*T1.
-    """
-
-    of_one: int = 20_000
-    """From one address."""
-    altogether: int = 50_000
 
 
 class Flow(Protocol):
@@ -316,39 +304,6 @@ class Server(Timed):
         layer.out.append(Send(self.flow, self._data))
 
 
-class _Opened:
-    """Counts the calls that strangers have begun and nobody has acknowledged."""
-
-    __slots__ = ("_by_host", "_count", "bounds")
-
-    def __init__(self, bounds: HalfOpen) -> None:
-        self.bounds = bounds
-        self._by_host: dict[str, int] = {}
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def more(self, server: Server) -> None:
-        """Raises OverflowError when there are too many."""
-        host = server.flow.host
-        of_one = self._by_host.get(host, 0)
-        if of_one >= self.bounds.of_one or self._count >= self.bounds.altogether:
-            raise OverflowError(f"{self._count} calls wait for their ACK, {of_one} of them from {host}")
-        self._by_host[host] = of_one + 1
-        self._count += 1
-        server.opened_by = host
-
-    def less(self, server: Server) -> None:
-        host, server.opened_by = server.opened_by, ""
-        self._count -= 1
-        left = self._by_host[host] - 1
-        if left:
-            self._by_host[host] = left
-        else:
-            del self._by_host[host]
-
-
 class Transactions:
     """Every transaction of one agent, on one wheel."""
 
@@ -361,7 +316,7 @@ class Transactions:
         self.now = 0.0
         self._clients: dict[tuple[str, str], Client] = {}
         self._servers: dict[tuple[str, str, str], Server] = {}
-        self.half_open = _Opened(HalfOpen())
+        self.half_open = Opened(HalfOpen())
         self._by_flow: dict[Flow, set[Client]] = {}
         self.way_back: Callable[[Any, str], Flow] = lambda flow, sent_by: flow
         """Which way an answer takes whose connection is gone, by that and the sent-by of its request."""

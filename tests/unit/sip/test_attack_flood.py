@@ -8,8 +8,9 @@ import pytest
 from adapters.sip.call import Call
 from adapters.sip.dialog import Dialog
 from adapters.sip.enrolment import MOST_AT_ONCE
+from adapters.sip.half_open import HalfOpen
 from adapters.sip.message import Request, parse
-from adapters.sip.transaction import HalfOpen, Server
+from adapters.sip.transaction import Server
 from tests.unit.sip.conftest import MakeAgent, MakeWire
 from tests.unit.sip.roll import DOMAIN, MemoryRoll, Registrant, enrol
 from tests.unit.sip.wire import Ear, Wire, sdp
