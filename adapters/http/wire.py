@@ -5,6 +5,7 @@ environment and logs addresses; a device needs none of that.
 """
 
 import logging
+import ssl
 from dataclasses import dataclass, field
 
 import httpx
@@ -19,6 +20,9 @@ MOST_BODY = 1_000_000
 """An answer with more is none of such a device."""
 _KEEP_S = 60.0
 """So long an unused connection is kept; that the device closed it meanwhile is noticed before it is used."""
+
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain HTTP, which never uses it: one of httpx's own would read every authority of the system for each device."""
 
 
 class NotSent(Exception):
@@ -57,8 +61,7 @@ class HttpWire:
         self._pin = Pin(pinned)
         self._base = httpx.URL(f"{'https' if target.is_secure else 'http'}://{target.place}")
         self._transport = httpx.AsyncHTTPTransport(
-            # without TLS the context is never used; None of httpx's own, which reads every authority there is
-            verify=context(self._pin),
+            verify=context(self._pin) if target.is_secure else _NO_TLS,
             trust_env=False,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_S),
         )
