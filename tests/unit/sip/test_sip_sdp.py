@@ -50,6 +50,21 @@ def test_of_one_audio_offered_twice_the_secure_line_is_given_up() -> None:
     assert without_doubles(sdp(video=True)) == sdp(video=True)
 
 
+@pytest.mark.rfc("3264", "5.1")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"m=audio 20004 RTP/SAVP 0\r\n",  # the only way there is
+        b"m=audio 20004 RTP/SAVP 0\r\nm=audio 20006 RTP/AVP 0\r\n",  # two media, each with its port
+        b"m=audio 20004 RTP/SAVP 0\r\nm=video 20004 RTP/AVP 96\r\n",  # bundled, and not the same media
+        b"m=audio 20004 RTP/SAVP 0\r\nm=audio 0 RTP/AVP 0\r\n",  # the other one is switched off
+    ],
+)
+def test_a_secure_line_that_stands_for_itself_is_kept(lines: bytes) -> None:
+    one = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n" + lines
+    assert without_doubles(one) is one
+
+
 def test_video_is_switched_off_in_place() -> None:
     assert without_video(sdp(video=True)) == sdp(video=True).replace(b"m=video 4002", b"m=video 0")
     assert without_video(sdp()) == sdp()
