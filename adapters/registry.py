@@ -74,6 +74,12 @@ def bridge(family: str, control: Control, surroundings: Surroundings) -> BridgeA
     return adapter
 
 
+def endpoint_capabilities(family: str) -> frozenset[Capability]:
+    """What an endpoint family can do, without having one. Raises LookupError for an unknown family."""
+    declared: frozenset[Capability] = _load(ENDPOINTS, "endpoint", family).capabilities
+    return declared
+
+
 def bridge_capabilities(family: str) -> frozenset[Capability]:
     """What a bridge family can do, without having one. Raises LookupError for an unknown family."""
     declared: frozenset[Capability] = _load(BRIDGES, "bridge", family).capabilities

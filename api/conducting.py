@@ -36,6 +36,9 @@ class RegisteredHands:
     def bridge_capabilities(self, family: str) -> frozenset[Capability]:
         return registry.bridge_capabilities(family)
 
+    def endpoint_capabilities(self, family: str) -> frozenset[Capability]:
+        return registry.endpoint_capabilities(family)
+
     @property
     def dialing_families(self) -> frozenset[str]:
         """Families whose own control session can make the endpoint dial; `sip` has none."""

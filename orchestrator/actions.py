@@ -256,17 +256,21 @@ class Actions:
             self._put(VerbFailed(leg, "hang-up", self._failure(error, "hang-up", sent=True)))
 
     async def _hang_up_at_endpoint(self, leg: str, rung: Rung, member: str) -> None:
-        """By the endpoint's control session; where that is away, by the bridge."""
+        """By the endpoint's control session; where that is away, or knows nothing of the call, by the bridge."""
         try:
             caller = await self._caller(rung, None)
             self._lease.check()
             await caller.hang_up(leg)
-            await self._look(leg, caller)
+            is_known = any(seen.leg == leg for seen in await caller.snapshot())
         except AdapterError:
             if member:
                 self._lease.check()
                 await self._bridge.drop(member)
             raise
+        if member and not is_known:
+            self._lease.check()
+            await self._bridge.drop(member)
+        await self._look(leg, caller)
 
     async def forget(self, leg: str, rung: Rung) -> None:
         """Give up what is ours of a referral whose call has left the conference."""

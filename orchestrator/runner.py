@@ -19,7 +19,7 @@ from orchestrator.orders import carry_out
 from orchestrator.pace import Pace
 from orchestrator.reconciler import Intended, Reconciler
 from orchestrator.rules import reconcile as rule
-from orchestrator.rules.plan import ONLY_THE_BRIDGE_KNOWS, Way
+from orchestrator.rules.plan import ONLY_THE_BRIDGE_KNOWS, Rung, Way
 from orchestrator.rules.reconcile import Call, Dial, HangUp, Kind, Scene, Track, Why
 from orchestrator.rules.redial import RedialRules
 from orchestrator.rules.states import RUN_OVER, RunState, advance_run
@@ -423,13 +423,21 @@ class Runner:
             self._seen.expect(track, call.name)
             if call.way is Way.BRIDGE_DIALS:
                 continue  # looked for as soon as the bridge's session is up
-            memory = memories[call.name]
+            memory, rung = memories[call.name], track.rungs[call.rung]
             if memory is not None:
                 link = track.code if track.kind is Kind.ROOM else None
-                rung = track.rungs[call.rung]
                 self._actions.start(self._actions.adopt(call.name, memory, rung, link=link, wanted=self._seen.expects))
+            elif self._cannot_be_asked_for(rung):
+                pass  # the roster tells of it, or it is overdue one day; another order might dial twice
             elif now < rule.overdue_at(call, self.terms.ring_s):
                 # not answered when the other process ended: the same order again repeats the same messages
                 self._act(track, call, Dial(call.rung))
             else:  # nothing can be left of it, and the same order now would ring anew
                 self._seen.cleared(track, Cleared(ClearCause.LOST, Side.OURS, "its set-up was cut short"), now)
+
+    def _cannot_be_asked_for(self, rung: Rung) -> bool:
+        """Whether a device was ordered to call that cannot tell a later process of that call."""
+        at = self._p.endpoints.get(rung.endpoint)
+        if rung.way is not Way.ENDPOINT_DIALS or at is None:
+            return False
+        return Capability.ADOPT not in self._p.desk.hands.endpoint_capabilities(at.endpoint.family)

@@ -70,6 +70,24 @@ async def test_a_call_that_the_console_placed_is_taken_up_and_not_dialed_again(t
     assert play.calls_left() == 0
 
 
+async def test_a_call_that_its_device_tells_no_later_process_of_is_left_and_the_bridge_ends_it(
+    theater: Opening,
+) -> None:
+    code = "qt37"  # a Sony PCS-XG in the sample inventory: its calls cannot be adopted
+    play, _ = await theater(37, consoles=True, ladder=BY_ITSELF, conducted=False)
+    async with AsyncExitStack() as life:
+        await play.begin(await play.conductor(life))
+        await play.until_all_in()
+    heir = await play.conductor()
+    await play.until(lambda shown: site(shown, code)["evidence"]["bridge"] == "in")
+    await play.end(heir)
+    shown = site(await play.board(), code)
+    assert (shown["way"], shown["attempts"]) == ("endpoint-dials", 1)
+    assert sum(command.startswith("dial ") for command in play.province.twins[code].commands) == 1
+    await play.province.until(lambda province: province.stats()["calls"] == 0)
+    assert not play.province.stats()["bridge_calls"]["mcu"]
+
+
 async def test_who_hangs_up_in_the_room_is_told_by_the_console_and_dialed_again(theater: Opening) -> None:
     play, conductor = await theater(SITES, consoles=True, ladder=BY_ITSELF)
     await play.begin(conductor)
