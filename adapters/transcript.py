@@ -48,6 +48,29 @@ class Tape(Protocol):
 
     def event(self, words: str) -> None: ...
 
+    def hide(self, told: bytes, shown: bytes) -> None:
+        """Write `shown` wherever `told` comes: digits that a device echoes."""
+        ...
+
+
+class Blackout:
+    """What must not stand in a transcript, and what stands there instead."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._shown: dict[str, str] = {}
+        for secret in sorted({s for s in secrets if s}, key=len, reverse=True):
+            self._shown |= {written(secret.encode()): SECRET, secret: SECRET}
+
+    def hide(self, told: bytes, shown: bytes) -> None:
+        """`told` is written as `shown`, too."""
+        self._shown[written(told)] = written(shown)
+
+    def over(self, text: str) -> str:
+        """The text, which is as `written` gives it, without what must not stand there."""
+        for told, shown in self._shown.items():
+            text = text.replace(told, shown)
+        return text
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -133,7 +156,7 @@ class Recorder:
 
     def __init__(self, family: str, secrets: Iterable[str], clock: Callable[[], float], title: str = "") -> None:
         self._family = family
-        self._secrets = sorted({s for s in secrets if s}, key=len, reverse=True)
+        self._blackout = Blackout(secrets)
         self._clock = clock
         self._title = title or f"A session with a {family}"
         self._began = clock()
@@ -153,6 +176,9 @@ class Recorder:
     def event(self, words: str) -> None:
         self._add("=", words=words)
 
+    def hide(self, told: bytes, shown: bytes) -> None:
+        self._blackout.hide(told, shown)
+
     def _add(self, kind: str, data: bytes = b"", words: str = "") -> None:
         self._bytes += len(data) + len(words) + 16
         if self._bytes > MOST_BYTES:
@@ -166,16 +192,11 @@ class Recorder:
         else:
             self._entries.append((kind, self._clock() - self._began, bytearray(" ".join(words.split("\n")).encode())))
 
-    def _redacted(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(written(secret.encode()), SECRET).replace(secret, SECRET)
-        return text
-
     def text(self) -> str:
         lines = [f"# {self._title}", f"# family: {self._family}", "# source: captured"]
         if self.is_cut:
             lines.append(f"# cut after {MOST_BYTES} bytes")
         for kind, at_s, data in self._entries:
             body = written(bytes(data)) if kind in "<>" else data.decode()
-            lines.append(f"{kind} {at_s:.3f} {self._redacted(body)}")
+            lines.append(f"{kind} {at_s:.3f} {self._blackout.over(body)}")
         return "\n".join(lines) + "\n"

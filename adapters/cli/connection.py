@@ -261,7 +261,10 @@ class Connection:
         self._trace.sent(ask.shown)
         if sent is not None:
             sent()
-        self._send(raw, ask.shown.encode(self._profile.encoding) if ask.shown != ask.text else raw)
+        shown = ask.shown.encode(self._profile.encoding)
+        if self._tape is not None and shown != raw:
+            self._tape.hide(raw, shown)
+        self._send(raw, shown)
         # Cancelled from here on, the reply is still awaited and taken off the stream before the next order.
         value: T = await pending.reply
         return value
@@ -295,7 +298,7 @@ class Connection:
             value = ask.read(tuple(ask.reply.lines))
         except (ValueError, LookupError) as error:
             kind = OutcomeUnknown if ask.changes else Garbled
-            why = f"the reply to {ask.shown!r} cannot be read: {self._trace.redact(str(error))}"
+            why = f"the reply to {ask.shown!r} cannot be read: {self._trace.redact(ask.hidden(str(error)))}"
             self._settle(pending, error=kind(self._target.device, pending.verb, why, self._trace.tail()))
         else:
             self._settle(pending, value)
@@ -338,8 +341,8 @@ class Connection:
         if not text:
             self._blank()
             return
-        self._trace.received(text)
         pending = self._pending
+        self._trace.received(text if pending is None else pending.ask.hidden(text))
         if pending is not None:
             if self._is_echo(pending, text):
                 return
@@ -348,7 +351,7 @@ class Connection:
                 self._take(pending, taken)
                 return
         if not self._on_line(text):
-            self._trace.not_understood(text)
+            self._trace.not_understood(text if pending is None else pending.ask.hidden(text))
 
     def _blank(self) -> None:
         pending = self._pending
@@ -397,7 +400,7 @@ class Connection:
             self._finish(pending)
             return
         kind = {Taken.BUSY: Busy, Taken.UNKNOWN: NotSupported}.get(taken, Rejected)
-        why = f"{pending.ask.shown!r}: {reply.why}"
+        why = f"{pending.ask.shown!r}: {pending.ask.hidden(reply.why)}"
         self._settle(
             pending, error=kind(self._target.device, pending.verb, self._trace.redact(why), self._trace.tail())
         )
@@ -419,9 +422,7 @@ class Connection:
             self._settle(pending, error=kind(self._target.device, pending.verb, words, self._trace.tail()))
 
     async def close(self) -> None:
-        """Say good-bye and end it. Safe to repeat, raises nothing."""
-        if self._wire is not None and not self.ended.done() and self._profile.farewell and self._entering is None:
-            self._send(self._profile.farewell.encode())
+        """End it. Safe to repeat, raises nothing."""
         self._end("closed by us")
         if self._entering is not None and self._entering.done() and not self._entering.cancelled():
             self._entering.exception()  # whoever opened has heard it by another way

@@ -68,8 +68,6 @@ class Profile:
     """Prompts that stand between and inside replies after the log-in."""
     pace: Pace = field(default_factory=Pace)
     legacy: LegacySsh | None = None
-    farewell: str = ""
-    """What is said before we leave."""
     terminal: str = "ANSI"
     encoding: str = "utf-8"
     longest_line: int = 16_384

@@ -92,8 +92,8 @@ class Reply:
 class Ask(Order[T_co], Generic[T_co]):
     """A command, how its reply is known, and what the reply means.
 
-    `text` goes out without its line end. `read` is given the lines of the reply and raises
-    ValueError for what it cannot read. An Ask is used once.
+    `text` goes out without its line end; `shown` is what is written down of it. `read` is given the lines of the
+    reply and raises ValueError for what it cannot read. An Ask is used once.
     """
 
     __slots__ = ("read", "reply", "shown", "text")
@@ -115,6 +115,10 @@ class Ask(Order[T_co], Generic[T_co]):
         self.reply = reply
         self.read = read
         self.shown = shown or text
+
+    def hidden(self, line: str) -> str:
+        """A line as it may be written down: a device echoes the command, or quotes it in a refusal."""
+        return line.replace(self.text, self.shown) if self.shown != self.text else line
 
 
 def nothing(lines: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ from adapters import (
     LegRinging,
     LegState,
 )
-from adapters.transcript import Recorder, Tape, written
+from adapters.transcript import Blackout, Recorder, Tape, written
 from api.commands.ground import BadInput, database_of, print_json, refuse, run, settings_or_refuse
 from api.logs import start_logging
 from api.probing import LEG, NoConsole, Probe, probing
@@ -59,7 +59,7 @@ class _WireTape:
     """Prints what is sent and heard, line by line, without the secret."""
 
     def __init__(self, secret: str, inner: Tape) -> None:
-        self._secret = secret
+        self._blackout = Blackout([secret])
         self._inner = inner
         self._began = time.monotonic()
         self._heard = bytearray()
@@ -83,6 +83,10 @@ class _WireTape:
     def event(self, words: str) -> None:
         self._inner.event(words)
 
+    def hide(self, told: bytes, shown: bytes) -> None:
+        self._inner.hide(told, shown)
+        self._blackout.hide(told, shown)
+
     def flush(self) -> None:
         """Print what came without a line end: a prompt."""
         if self._heard:
@@ -90,9 +94,7 @@ class _WireTape:
             self._heard.clear()
 
     def _print(self, mark: str, data: bytes) -> None:
-        text = written(data)
-        if self._secret:
-            text = text.replace(written(self._secret.encode()), "***")
+        text = self._blackout.over(written(data))
         sys.stderr.write(f"{mark} {time.monotonic() - self._began:.3f} {text}\n")
 
 

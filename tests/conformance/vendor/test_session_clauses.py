@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import re
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from adapters import registry
 from adapters.capabilities import Capability
 from adapters.contract import EndpointAdapter
-from adapters.errors import AdapterError, LoginRefused, OutcomeUnknown, Rejected, SessionLost, Unreachable
+from adapters.errors import AdapterError, LoginRefused, NotSupported, OutcomeUnknown, Rejected, SessionLost, Unreachable
 from adapters.events import LegConnected, SessionGone, SessionReady
 from adapters.transcript import parse
 from adapters.values import DialOptions
@@ -178,8 +179,6 @@ async def test_a_reboot_costs_the_call_and_no_more(rig: Rig, endpoint: Any) -> N
 
 
 async def test_old_firmware_that_knows_no_such_order_says_no(rig: Rig, endpoint: Any) -> None:
-    if Capability.MUTE not in rig.vendor.capabilities:
-        return
     rig.twin.faults.script(f"refuse at {rig.vendor.wire['mute']}")
     with pytest.raises(AdapterError) as refused:
         await endpoint.mute(True)
@@ -195,8 +194,6 @@ async def test_what_cannot_be_a_device_of_the_family_is_refused(rig: Rig) -> Non
 
 
 async def test_nothing_gives_a_secret_away(rig: Rig, endpoint: Any, caplog: pytest.LogCaptureFixture) -> None:
-    if not rig.vendor.secret:
-        return
     with caplog.at_level(logging.DEBUG):
         await endpoint.dial(LEG, rig.to, OPTIONS)
         await rig.heard.event(LegConnected, LEG)
@@ -207,4 +204,22 @@ async def test_nothing_gives_a_secret_away(rig: Rig, endpoint: Any, caplog: pyte
     tape = rig.tapes[-1].text()
     assert parse(tape).entries
     for place in (str(lost.value), lost.value.trace, repr(lost.value), caplog.text, repr(rig.heard.events), tape):
-        assert rig.vendor.secret not in place
+        assert not rig.vendor.secret or rig.vendor.secret not in place
+
+
+async def test_digits_are_written_down_nowhere_not_even_where_the_device_echoes_them(rig: Rig, endpoint: Any) -> None:
+    await endpoint.dial(LEG, rig.to, OPTIONS)
+    await rig.heard.event(LegConnected, LEG)
+    await until(lambda: rig.far.calls_up)
+    commands = len(rig.twin.commands)
+    if Capability.DTMF not in rig.vendor.capabilities:
+        with pytest.raises(NotSupported):
+            await endpoint.send_digits(LEG, "4711")
+    else:
+        await endpoint.send_digits(LEG, "4711")
+        await until(lambda: rig.far.digits == "4711")
+    told = [command for command in rig.twin.commands[commands:] if re.search(r"4\b|4711", command)]
+    assert bool(told) is (Capability.DTMF in rig.vendor.capabilities)
+    for command in told:
+        assert command not in rig.tapes[-1].text()
+        assert command not in endpoint._trace.tail()
