@@ -220,8 +220,6 @@ async def test_answering_with_the_microphone_off_is_set_or_refused_in_silence(ri
 async def test_an_order_without_a_reply_is_unknown_or_lost_and_never_taken_for_done(
     rig: Rig, endpoint: Any, fault: str
 ) -> None:
-    if Capability.MUTE not in rig.vendor.capabilities:
-        return
     rig.twin.faults.script(f"{fault} at {rig.vendor.wire['mute']}")
     try:
         await endpoint.mute(True)
