@@ -4,9 +4,7 @@ Needs what `make peers` needs (root, debootstrap, baresip). Without them it fail
 """
 
 import asyncio
-import contextlib
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,17 +16,14 @@ from adapters.bridges.asterisk.adapter import AsteriskBridge
 from adapters.causes import ClearCause, Side
 from adapters.endpoints.sip.referrer import SipReferrer
 from adapters.events import LegConnected, LegRinging, MemberJoined, MemberLeft
-from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
 from adapters.values import Address, ConferenceSpec, Control, DialOptions, LegState, Member
 from tests.peers.lab.asterisk import Asterisk, eyes, new_secret
 from tests.peers.lab.config import Instance, Login
 from tests.peers.lab.endpoint import Endpoint
-from tests.peers.lab.place import Lock, lab_folder, need
-from tests.peers.lab.process import Ledger
-from tests.peers.lab.root import ensure_root
-from tests.support.heard import Heard
-from tests.support.heard import Surroundings as Plain
+from tests.peers.lab.run import lab_run
+from tests.peers.mind import Mind as Orchestrator
+from tests.support.heard import Heard, Surroundings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,35 +50,16 @@ class Lab:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab() -> AsyncIterator[Lab]:
-    need("baresip", "chroot")
-    root = await asyncio.to_thread(ensure_root)
-    folder = lab_folder() / "runs" / RUN
-    lock = Lock(folder / "lock", f"the lab {RUN!r}")
-    lock.take()
-    ledger = Ledger(folder / "processes.jsonl")
-    ledger.sweep()
-    for stale in ("scratch", "logs"):
-        shutil.rmtree(folder / stale, ignore_errors=True)
-    logs = folder / "logs"
-    logs.mkdir(parents=True)
     login = Login("diemcau", new_secret())
-    lab = Lab(
-        Asterisk(Instance("refer", BRIDGE_IP, [eyes(), login]), root, RUN, ledger, logs),
-        login,
-        Endpoint("answers", "127.0.15.21", ledger, folder / "scratch" / "answers", logs),
-        Endpoint("rings", "127.0.15.22", ledger, folder / "scratch" / "rings", logs, mode="manual"),
-    )
-    everything: list[Asterisk | Endpoint] = [lab.bridge, lab.answers, lab.rings]
-    try:
-        for one in everything:
-            await one.start()
+    async with lab_run(RUN) as run:
+        lab = Lab(
+            run.asterisk(Instance("refer", BRIDGE_IP, [eyes(), login])),
+            login,
+            run.endpoint("answers", "127.0.15.21"),
+            run.endpoint("rings", "127.0.15.22", mode="manual"),
+        )
+        await run.start()
         yield lab
-    finally:
-        for one in everything:
-            with contextlib.suppress(Exception):
-                await one.stop()
-        ledger.stop_all()
-        lock.release()
 
 
 class Roster:
@@ -92,7 +68,7 @@ class Roster:
     def __init__(self, lab: Lab) -> None:
         self.heard = Heard(patience_s=60)
         control = Control("cầu chính", BRIDGE_IP, 5038, lab.login.name, lab.login.secret, settings=SETTINGS)
-        self.bridge = AsteriskBridge(control, Plain(self.heard))  # type: ignore[arg-type]
+        self.bridge = AsteriskBridge(control, Surroundings(self.heard))  # type: ignore[arg-type]
 
     async def came(self, caller: str) -> Member:
         """Who came in, by the caller it shows; and that is all who came."""
@@ -113,41 +89,26 @@ async def roster(lab: Lab) -> AsyncIterator[Roster]:
     await roster.bridge.close()
 
 
-class Mind:
-    """The orchestrator's side, which can die and be started anew on its address."""
+class Mind(Orchestrator):
+    """Can die and be started anew on its address."""
 
-    def __init__(self, near: str, port: int = 0) -> None:
+    def __init__(self, near: str, port: int = 0, memories: dict[str, Any] | None = None) -> None:
+        super().__init__(SipAgent(OURS_IP, port), memories)
         self.near = near
-        self.heard = Heard(patience_s=60)
-        self.memories: dict[str, Any] = {}
         self.stages: list[str] = []
-        self.agent = SipAgent(OURS_IP, port)
-        surroundings = Surroundings(self.heard, self._remember, lambda: datetime.now(UTC), self.agent, b"seed")
-        self.referrer = SipReferrer(Control("site", addresses=(Address.parse(near),)), surroundings)
+        self.referrer = SipReferrer(Control("site", addresses=(Address.parse(near),)), self.surroundings)
 
-    async def _remember(self, leg: str, memory: Any) -> None:
-        self.memories[leg] = memory
+    async def remember(self, leg: str, memory: Mapping[str, Any]) -> None:
+        await super().remember(leg, memory)
         self.stages.append(memory["stage"])
 
     async def again(self) -> "Mind":
         """As by kill -9 and a new process: nothing is sent in between."""
         port = self.agent.address[1]
         await self.agent.close()
-        heir = Mind(self.near, port)
-        heir.memories = self.memories
+        heir = Mind(self.near, port, self.memories)
         await heir.agent.start()
         return heir
-
-    @property
-    def told(self) -> list[str]:
-        return [type(event).__name__ for event in self.heard.events]
-
-
-async def calls_of(endpoint: Endpoint, number: int) -> None:
-    """So many calls it has, by its own list."""
-    async with asyncio.timeout(20):
-        while await endpoint.active_calls() != number:  # noqa: ASYNC110 - its list tells of no event
-            await asyncio.sleep(0.1)
 
 
 @pytest.mark.rfc("3515", "2.4.1", "2.4.4")
@@ -162,8 +123,8 @@ async def test_it_refuses_outside_takes_it_inside_and_only_its_own_call_stays(la
     member = await roster.came("answers")
     [joined] = roster.heard.of(MemberJoined)
     assert joined.member.joined_at is not None and joined.member.joined_at >= asked_at
-    await calls_of(lab.answers, 1)
-    await lab.answers.events.until("sound both ways", lambda: any(c.sent and c.heard for c in lab.answers.living), 30)
+    await lab.answers.until_calls(1)
+    await lab.answers.until_sound()
     assert len(mind.agent) == 0 and not mind.agent.follows
     await mind.referrer.hang_up(leg)
     cleared = (await mind.heard.cleared(leg)).cleared
@@ -171,7 +132,7 @@ async def test_it_refuses_outside_takes_it_inside_and_only_its_own_call_stays(la
     assert await lab.answers.active_calls() == 1
     await roster.bridge.drop(member.id)
     await roster.heard.until(lambda: roster.heard.of(MemberLeft))
-    await calls_of(lab.answers, 0)
+    await lab.answers.until_calls()
     assert mind.told[-2:] == ["LegConnected", "LegCleared"]
     await mind.agent.close()
 
@@ -183,7 +144,7 @@ async def test_a_room_that_does_not_exist_is_told_with_its_cause(lab: Lab, roste
     await mind.referrer.dial(leg, Address("sip", "4711", BRIDGE_IP, 5060), DialOptions(ring_s=20))
     cleared = (await mind.heard.cleared(leg)).cleared
     assert (cleared.cause, cleared.side) == (ClearCause.NOT_FOUND, Side.BRIDGE)
-    await calls_of(lab.answers, 0)
+    await lab.answers.until_calls()
     await mind.agent.close()
 
 
@@ -200,10 +161,10 @@ async def test_killed_while_it_rings_it_rings_once_and_comes_in(lab: Lab, roster
     await lab.rings.accept()
     await heir.heard.event(LegConnected, leg)
     member = await roster.came("rings")
-    await calls_of(lab.rings, 1)
+    await lab.rings.until_calls(1)
     assert len(lab.rings.seen().invited) - before == 1
     await roster.bridge.drop(member.id)
-    await calls_of(lab.rings, 0)
+    await lab.rings.until_calls()
     await heir.agent.close()
 
 

@@ -4,11 +4,8 @@ Needs what `make peers` needs (root, debootstrap, baresip). Without them it fail
 """
 
 import asyncio
-import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,17 +14,14 @@ import pytest_asyncio
 from adapters.causes import ClearCause, Side
 from adapters.endpoints.sip.adapter import SipEndpoint
 from adapters.events import LegConnected, LegRinging
-from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
 from adapters.sip.message import Response
 from adapters.values import Address, Control, DialOptions, LegState
 from tests.peers.lab.asterisk import Asterisk, eyes
 from tests.peers.lab.config import Instance
 from tests.peers.lab.endpoint import Endpoint
-from tests.peers.lab.place import Lock, lab_folder, need
-from tests.peers.lab.process import Ledger
-from tests.peers.lab.root import ensure_root
-from tests.support.heard import Heard
+from tests.peers.lab.run import lab_run
+from tests.peers.mind import Mind as Orchestrator
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,64 +45,27 @@ class Lab:
     def room(self) -> Address:
         return Address("sip", ROOM, BRIDGE_IP, 5060)
 
-    async def members(self, room: str = ROOM) -> list[str]:
-        """The caller numbers in a room, as the bridge itself lists them."""
-        return [str(row.get("CallerIDNum")) for row in await self.bridge.manager.roster(room)]
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab() -> AsyncIterator[Lab]:
-    need("baresip", "chroot")
-    root = await asyncio.to_thread(ensure_root)
-    folder = lab_folder() / "runs" / RUN
-    lock = Lock(folder / "lock", f"the lab {RUN!r}")
-    lock.take()
-    ledger = Ledger(folder / "processes.jsonl")
-    ledger.sweep()
-    for stale in ("scratch", "logs"):
-        shutil.rmtree(folder / stale, ignore_errors=True)
-    logs = folder / "logs"
-    logs.mkdir(parents=True)
-    instance = Instance("third-party", BRIDGE_IP, [eyes()], pin=PIN)
-
-    def endpoint(name: str, number: int, mode: str = "auto") -> Endpoint:
-        return Endpoint(name, f"127.0.14.{number}", ledger, folder / "scratch" / name, logs, mode=mode)
-
-    lab = Lab(
-        Asterisk(instance, root, RUN, ledger, logs),
-        endpoint("answers", 21),
-        endpoint("other", 22),
-        endpoint("rings", 23, "manual"),
-    )
-    everything: list[Asterisk | Endpoint] = [lab.bridge, lab.answers, lab.other, lab.rings]
-    try:
-        for one in everything:
-            await one.start()
+    async with lab_run(RUN) as run:
+        lab = Lab(
+            run.asterisk(Instance("third-party", BRIDGE_IP, [eyes()], pin=PIN)),
+            run.endpoint("answers", "127.0.14.21"),
+            run.endpoint("other", "127.0.14.22"),
+            run.endpoint("rings", "127.0.14.23", mode="manual"),
+        )
+        await run.start()
         yield lab
-    finally:
-        for one in everything:
-            with contextlib.suppress(Exception):
-                await one.stop()
-        ledger.stop_all()
-        lock.release()
 
 
-class Mind:
-    """The orchestrator's side, which can die and be started anew on its address."""
+class Mind(Orchestrator):
+    """Can die and be started anew on its address."""
 
     def __init__(self, near: str, memories: dict[str, Any], port: int, **settings: str) -> None:
-        self.heard = Heard(patience_s=60)
-        self.memories = memories
-        self.agent = SipAgent(OURS_IP, port)
-        surroundings = Surroundings(self.heard, self._remember, lambda: datetime.now(UTC), self.agent, b"seed")
-        self.endpoint = SipEndpoint(Control("site", addresses=(Address.parse(near),), settings=settings), surroundings)
-
-    async def _remember(self, leg: str, memory: Any) -> None:
-        self.memories[leg] = memory
-
-    @property
-    def told(self) -> list[str]:
-        return [type(event).__name__ for event in self.heard.events]
+        super().__init__(SipAgent(OURS_IP, port), memories)
+        control = Control("site", addresses=(Address.parse(near),), settings=settings)
+        self.endpoint = SipEndpoint(control, self.surroundings)
 
 
 class Minds:
@@ -137,17 +94,8 @@ async def minds() -> AsyncIterator[Minds]:
         await mind.agent.close()
 
 
-async def quiet(endpoint: Endpoint) -> None:
-    """It has no call, by its own list."""
-    async with asyncio.timeout(20):
-        while await endpoint.active_calls():  # noqa: ASYNC110 - its list tells of no event
-            await asyncio.sleep(0.1)
-
-
 async def in_room(lab: Lab, *callers: str, room: str = ROOM) -> None:
-    async with asyncio.timeout(20):
-        while sorted(await lab.members(room)) != sorted(callers):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.1)
+    await lab.bridge.manager.until_callers(room, *callers)
 
 
 @pytest.mark.rfc("3725", "4.1", "4.3")
@@ -159,14 +107,14 @@ async def test_media_flow_and_both_sides_hear_of_the_end(lab: Lab, minds: Minds,
     to = lab.room if far == "asterisk" else Address.parse(lab.other.address)
     await mind.endpoint.dial(leg, to, DialOptions(display="Hội nghị giao ban", ring_s=20))
     await mind.heard.event(LegConnected, leg)
-    await lab.answers.events.until("sound both ways", lambda: any(c.sent and c.heard for c in lab.answers.living), 30)
+    await lab.answers.until_sound()
     if far == "asterisk":
         await in_room(lab, leg)
     await mind.endpoint.hang_up(leg)
     cleared = (await mind.heard.cleared(leg)).cleared
     assert (cleared.cause, cleared.side) == (ClearCause.LOCAL, Side.OURS)
     for endpoint in (lab.answers, lab.other):
-        await quiet(endpoint)
+        await endpoint.until_calls()
     await in_room(lab)
     assert len(mind.agent) == 0 and mind.told[-2:] == ["LegConnected", "LegCleared"]
 
@@ -191,10 +139,10 @@ async def test_both_peers_take_a_refresh_as_each_is_asked(lab: Lab, minds: Minds
     bridge, phone = (pair.near, pair.far) if near == "asterisk" else (pair.far, pair.near)
     assert bridge is not None and phone is not None
     assert bridge.timer is not None and phone.timer is None, (bridge.peer_product, phone.peer_product)
-    await lab.answers.events.until("sound both ways", lambda: any(c.sent and c.heard for c in lab.answers.living), 30)
+    await lab.answers.until_sound()
     await mind.endpoint.hang_up(leg)
     await mind.heard.cleared(leg)
-    await quiet(lab.answers)
+    await lab.answers.until_calls()
     await in_room(lab)
 
 
@@ -203,7 +151,7 @@ async def test_asterisk_as_near_side(lab: Lab, minds: Minds) -> None:
     mind = await minds.start(str(lab.room))
     await mind.endpoint.dial(leg, Address.parse(lab.answers.address), DialOptions(ring_s=20))
     await mind.heard.event(LegConnected, leg)
-    await lab.answers.events.until("sound both ways", lambda: any(c.sent and c.heard for c in lab.answers.living), 30)
+    await lab.answers.until_sound()
     await lab.answers.hang_up()
     assert (await mind.heard.cleared(leg)).cleared.cause is ClearCause.BRIDGE_ENDED
     await in_room(lab)
@@ -219,7 +167,7 @@ async def test_a_pin_is_given_by_info(lab: Lab, minds: Minds) -> None:
     await in_room(lab, leg, room=PIN_ROOM)
     await mind.endpoint.hang_up(leg)
     await mind.heard.cleared(leg)
-    await quiet(lab.answers)
+    await lab.answers.until_calls()
 
 
 async def test_the_person_at_the_endpoint_hangs_up(lab: Lab, minds: Minds) -> None:
@@ -244,7 +192,7 @@ async def test_declined_and_nobody_there(lab: Lab, minds: Minds) -> None:
     leg = LEG.format(24)
     await mind.endpoint.dial(leg, lab.room, DialOptions(ring_s=2))
     assert (await mind.heard.cleared(leg)).cleared.cause is ClearCause.NO_ANSWER
-    await quiet(lab.rings)
+    await lab.rings.until_calls()
 
 
 async def test_a_room_that_does_not_exist(lab: Lab, minds: Minds) -> None:
@@ -253,7 +201,7 @@ async def test_a_room_that_does_not_exist(lab: Lab, minds: Minds) -> None:
     await mind.endpoint.dial(leg, Address("sip", "4711", BRIDGE_IP, 5060), DialOptions(ring_s=20))
     cleared = (await mind.heard.cleared(leg)).cleared
     assert (cleared.cause, cleared.side) == (ClearCause.NOT_FOUND, Side.BRIDGE)
-    await quiet(lab.answers)
+    await lab.answers.until_calls()
 
 
 async def test_a_new_process_dials_the_ringing_leg_again_and_it_rings_once(lab: Lab, minds: Minds) -> None:
@@ -271,7 +219,7 @@ async def test_a_new_process_dials_the_ringing_leg_again_and_it_rings_once(lab: 
     assert len(lab.rings.seen().invited) - before == 1
     await second.endpoint.hang_up(leg)
     await second.heard.cleared(leg)
-    await quiet(lab.rings)
+    await lab.rings.until_calls()
     await in_room(lab)
 
 
@@ -286,7 +234,7 @@ async def test_a_new_process_adopts_the_pair_and_ends_it(lab: Lab, minds: Minds)
     await in_room(lab, leg)
     await second.endpoint.hang_up(leg)
     assert (await second.heard.cleared(leg)).cleared.cause is ClearCause.LOCAL
-    await quiet(lab.answers)
+    await lab.answers.until_calls()
     await in_room(lab)
 
 
@@ -298,7 +246,7 @@ async def test_what_ended_in_between_is_denied_by_both(lab: Lab, minds: Minds) -
     await in_room(lab, leg)
     await first.agent.close()
     await lab.answers.hang_up()  # its BYE finds nobody
-    await quiet(lab.answers)
+    await lab.answers.until_calls()
     second = await minds.start(lab.answers.address)
     assert (await second.endpoint.adopt(leg, minds.memories[leg])).state is LegState.CLEARED
     assert (await second.heard.cleared(leg)).cleared.cause is ClearCause.LOST

@@ -19,6 +19,8 @@ TLS_PORT = SIP_PORT + 1
 CONTROL_PORT = 4444
 READY_S = 30.0
 ANSWER_S = 10.0
+CALLS_S = 30.0  # for as many calls as are waited for
+SOUND_S = 30.0
 
 # ausine speaks 48 kHz stereo only; aufile would end the call with its file.
 CONFIG = """\
@@ -240,6 +242,17 @@ class Endpoint:
         """Calls it has now, by its own list."""
         text = await self.order("listcalls")
         return sum("[line " in line for line in text.splitlines())
+
+    async def until_calls(self, number: int = 0) -> None:
+        """Wait until it has so many calls, by its own list."""
+        async with asyncio.timeout(CALLS_S):
+            while await self.active_calls() != number:  # noqa: ASYNC110 - its list tells of no event
+                await asyncio.sleep(0.1)
+
+    async def until_sound(self) -> None:
+        """Wait until sound comes and goes in a call."""
+        told = f"sound both ways at {self.name}"
+        await self.events.until(told, lambda: any(call.sent and call.heard for call in self.living), SOUND_S)
 
     async def cut_power(self) -> None:
         """Gone without a goodbye; its calls are over as far as it knows."""

@@ -15,6 +15,7 @@ KEPT = {
     *("ConfbridgeJoin", "ConfbridgeLeave", "ConfbridgeTalking"),
 }
 READ_S = 10.0
+ROSTER_S = 20.0  # for a roster to be as it is waited for
 
 
 class Manager:
@@ -99,3 +100,13 @@ class Manager:
     async def roster(self, conference: str) -> list[Packet]:
         """Who is in a conference; an empty one is answered by an error, not by an empty list."""
         return [one for one in await self.ask("ConfbridgeList", Conference=conference) if one.get("Event")]
+
+    async def callers(self, conference: str) -> list[str]:
+        """The caller numbers of who is in a conference, in order."""
+        return sorted(str(one.get("CallerIDNum")) for one in await self.roster(conference))
+
+    async def until_callers(self, conference: str, *callers: str) -> None:
+        """Wait until these and nobody else are in a conference."""
+        async with asyncio.timeout(ROSTER_S):
+            while await self.callers(conference) != sorted(callers):  # noqa: ASYNC110 - we follow no events here
+                await asyncio.sleep(0.1)
