@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from adapters.sip.agent import SipAgent
 from adapters.sip.binding import MOST_BINDINGS, Binding
 from adapters.sip.message import Response
 from adapters.sip.registrar import NOT_REGISTERED
@@ -24,18 +25,32 @@ def roll() -> MemoryRoll:
     return MemoryRoll(qt05="s3cret", qt06="other")
 
 
+@pytest.fixture
+async def agent(make_agent: MakeAgent, roll: MemoryRoll) -> SipAgent:
+    """One with a registrar."""
+    agent = await make_agent()
+    enrol(agent, roll)
+    return agent
+
+
+@pytest.fixture
+async def wire(make_wire: MakeWire) -> Wire:
+    return await make_wire()
+
+
+@pytest.fixture
+def device(wire: Wire, agent: SipAgent) -> Registrant:
+    """One that registers with it."""
+    return Registrant(wire, agent.address)
+
+
 # -- who may register ---------------------------------------------------------------------
 
 
 @pytest.mark.rfc("3261", "10.3", "22.2", "26.2.3")
 @pytest.mark.rfc("8760", "2.1")
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256", "SHA-512-256"])
-async def test_registers_with_each_algorithm(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll, algorithm: str
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_registers_with_each_algorithm(wire: Wire, device: Registrant, roll: MemoryRoll, algorithm: str) -> None:
     challenge = await device.send()
     assert challenge.status == 401
     device.learn(challenge, algorithm)
@@ -47,12 +62,8 @@ async def test_registers_with_each_algorithm(
 
 
 @pytest.mark.rfc("8760", "2.3")
-async def test_the_strongest_algorithm_is_offered_first(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    response = await Registrant(wire, agent.address).send()
+async def test_the_strongest_algorithm_is_offered_first(device: Registrant) -> None:
+    response = await device.send()
     assert offered(response) == ["SHA-512-256", "SHA-256", "MD5"]
 
 
@@ -61,12 +72,7 @@ def offered(response: Response) -> list[str]:
     return [value.partition("algorithm=")[2].partition(",")[0] for value in response.headers["www-authenticate"]]
 
 
-async def test_who_cannot_choose_among_algorithms_is_offered_md5_alone_the_next_time(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_who_cannot_choose_among_algorithms_is_offered_md5_alone_the_next_time(device: Registrant) -> None:
     assert len(offered(await device.send())) == 3
     device.cseq -= 1
     assert len(offered(await device.send())) == 3  # the same once more is no giving up
@@ -79,12 +85,7 @@ async def test_who_cannot_choose_among_algorithms_is_offered_md5_alone_the_next_
     assert offered(await device.send(signed=False)) == ["MD5"]
 
 
-async def test_who_knows_better_is_not_offered_less_later(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_who_knows_better_is_not_offered_less_later(device: Registrant) -> None:
     for _ in range(3):  # one that asks anew each time
         challenge = await device.send(signed=False)
         assert len(offered(challenge)) == 3
@@ -106,10 +107,8 @@ async def test_a_wrong_password_and_an_unknown_name_look_the_same(
 
 
 async def test_somebody_elses_password_does_not_register_an_address(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
+    agent: SipAgent, wire: Wire, roll: MemoryRoll
 ) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
     device = Registrant(wire, agent.address, user="qt06", secret="other")
     assert (await device.register()).status == 200
     assert (await device.send(to=f"<{AOR}>")).status == 403
@@ -118,11 +117,9 @@ async def test_somebody_elses_password_does_not_register_an_address(
 
 @pytest.mark.rfc("3261", "10.3")
 async def test_another_domain_is_not_ours_and_nobody_is_asked(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
+    agent: SipAgent, device: Registrant, roll: MemoryRoll
 ) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    assert (await Registrant(wire, agent.address).send(to="<sip:qt05@elsewhere.example>")).status == 404
+    assert (await device.send(to="<sip:qt05@elsewhere.example>")).status == 404
     assert roll.asked == 0 and agent.transactions == 0
 
 
@@ -148,10 +145,7 @@ async def test_guessing_is_slowed_for_the_guesser(make_agent: MakeAgent, make_wi
 
 
 @pytest.mark.rfc("7616", "3.4", "5.5")
-async def test_an_nc_is_good_once(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_an_nc_is_good_once(device: Registrant) -> None:
     assert (await device.register()).status == 200
     device.nc = 0  # as somebody would who repeats what he overheard
     again = await device.send()
@@ -179,10 +173,8 @@ async def test_an_old_nonce_is_stale_and_a_made_up_one_is_not(
     assert roll.asked == 0
 
 
-async def test_a_nonce_is_for_one_source(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
-    agent, wire, other = await make_agent(), await make_wire(), await make_wire("127.0.0.2")
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_a_nonce_is_for_one_source(agent: SipAgent, device: Registrant, make_wire: MakeWire) -> None:
+    other = await make_wire("127.0.0.2")
     device.learn(await device.send())
     thief = Registrant(other, agent.address)
     thief.nonce = device.nonce
@@ -202,29 +194,21 @@ async def test_a_nonce_is_for_one_source(make_agent: MakeAgent, make_wire: MakeW
     ],
 )  # fmt: skip
 async def test_an_answer_that_is_none_is_refused_without_asking_anybody(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll, authorization: str, status: int
+    agent: SipAgent, device: Registrant, roll: MemoryRoll, authorization: str, status: int
 ) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    response = await Registrant(wire, agent.address).send(authorization=authorization)
+    response = await device.send(authorization=authorization)
     assert (response.status, roll.asked, agent.transactions) == (status, 0, 0)
 
 
 @pytest.mark.rfc("3261", "8.2.2.3", "10.3")
-async def test_an_extension_we_do_not_have_is_named(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    response = await Registrant(wire, agent.address).register(require="path, gruu")
+async def test_an_extension_we_do_not_have_is_named(device: Registrant) -> None:
+    response = await device.register(require="path, gruu")
     assert (response.status, response.get("unsupported")) == (420, "gruu")
 
 
-async def test_the_database_being_away_is_503(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
+async def test_the_database_being_away_is_503(device: Registrant, roll: MemoryRoll) -> None:
     roll.away = True
-    response = await Registrant(wire, agent.address).register()
+    response = await device.register()
     assert (response.status, response.get("retry-after")) == (503, "10")
 
 
@@ -232,10 +216,7 @@ async def test_the_database_being_away_is_503(make_agent: MakeAgent, make_wire: 
 
 
 @pytest.mark.rfc("3261", "10.2.1.1", "10.3")
-async def test_expiry_is_asked_for_and_bounded(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_expiry_is_asked_for_and_bounded(device: Registrant) -> None:
     brief = await device.register(expires="59")
     assert (brief.status, brief.get("min-expires")) == (423, "60")
     assert (await device.send(expires="60")).get("contact").endswith(";expires=60")
@@ -246,10 +227,7 @@ async def test_expiry_is_asked_for_and_bounded(make_agent: MakeAgent, make_wire:
 
 
 @pytest.mark.rfc("3261", "10.2.3")
-async def test_a_question_changes_nothing(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_a_question_changes_nothing(wire: Wire, device: Registrant, roll: MemoryRoll) -> None:
     empty = await device.register([])
     assert (empty.status, "contact" in empty.headers, roll.stored) == (200, False, 0)
     await device.send()
@@ -258,12 +236,7 @@ async def test_a_question_changes_nothing(make_agent: MakeAgent, make_wire: Make
 
 
 @pytest.mark.rfc("3261", "10.2.2")
-async def test_a_contact_leaves_by_itself_and_all_leave_by_the_star(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_a_contact_leaves_by_itself_and_all_leave_by_the_star(device: Registrant, roll: MemoryRoll) -> None:
     await device.register(["<sip:a@192.0.2.1>", "<sip:b@192.0.2.1>", "<sip:c@192.0.2.1>"])
     left = await device.send(["<sip:b@192.0.2.1>;expires=0"])
     assert sorted(each.split(">")[0] for each in left.headers["contact"]) == ["<sip:a@192.0.2.1", "<sip:c@192.0.2.1"]
@@ -275,12 +248,7 @@ async def test_a_contact_leaves_by_itself_and_all_leave_by_the_star(
 
 
 @pytest.mark.rfc("3261", "10.3")
-async def test_what_comes_out_of_order_changes_nothing(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_what_comes_out_of_order_changes_nothing(device: Registrant, roll: MemoryRoll) -> None:
     device.cseq = 10
     await device.register()
     before = bindings(roll)
@@ -309,23 +277,15 @@ async def test_a_fifth_contact_takes_the_place_of_the_oldest(
 
 
 async def test_a_device_that_comes_with_a_new_contact_replaces_its_old_one(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
+    device: Registrant, roll: MemoryRoll
 ) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
     mark = ';+sip.instance="<urn:uuid:1>"'
     await device.register([f"<sip:old@192.0.2.1>{mark}"])
     await device.send([f"<sip:new@192.0.2.1>{mark}"])
     assert [binding.contact for binding in bindings(roll)] == ["sip:new@192.0.2.1"]
 
 
-async def test_a_repetition_is_answered_again_and_stored_once(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+async def test_a_repetition_is_answered_again_and_stored_once(device: Registrant, roll: MemoryRoll) -> None:
     await device.register()
     device.cseq -= 1
     device.nc -= 1  # byte for byte what was sent before
@@ -334,11 +294,9 @@ async def test_a_repetition_is_answered_again_and_stored_once(
 
 
 async def test_a_repetition_that_comes_while_it_is_stored_adds_nothing(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
+    agent: SipAgent, wire: Wire, device: Registrant, make_wire: MakeWire, roll: MemoryRoll
 ) -> None:
-    agent, wire, other = await make_agent(), await make_wire(), await make_wire()
-    enrol(agent, roll)
-    device = Registrant(wire, agent.address)
+    other = await make_wire()
     device.learn(await device.send())
     roll.gate = asyncio.Event()
     first = asyncio.create_task(device.send())
@@ -370,12 +328,8 @@ async def answer(wire: Wire) -> str:
 
 
 @pytest.mark.rfc("3261", "10.1")
-async def test_the_registered_are_called_at_their_contact(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    await Registrant(wire, agent.address).register()
+async def test_the_registered_are_called_at_their_contact(agent: SipAgent, wire: Wire, device: Registrant) -> None:
+    await device.register()
     ear = Ear()
     call = agent.call(AOR, ear, sdp=sdp())
     assert await answer(wire) == wire.uri("qt05")
@@ -420,12 +374,8 @@ async def test_a_roll_that_does_not_answer_is_told_as_such(make_agent: MakeAgent
 
 @pytest.mark.rfc("3581", "4")
 @pytest.mark.rfc("5626", "5.3")
-async def test_behind_a_nat_it_is_called_where_it_came_from(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    accepted = await Registrant(wire, agent.address).register(["<sip:qt05@10.9.9.9:5062>"])
+async def test_behind_a_nat_it_is_called_where_it_came_from(agent: SipAgent, wire: Wire, device: Registrant) -> None:
+    accepted = await device.register(["<sip:qt05@10.9.9.9:5062>"])
     assert accepted.get("contact") == "<sip:qt05@10.9.9.9:5062>;expires=60"  # its hole closes soon
     ear = Ear()
     call = agent.call(AOR, ear, sdp=sdp())
@@ -440,11 +390,10 @@ async def test_behind_a_nat_it_is_called_where_it_came_from(
 
 
 @pytest.mark.rfc("3327", "5.1", "5.3")
-async def test_along_its_path(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
-    agent, wire, edge = await make_agent(), await make_wire(), await make_wire("127.0.0.3")
-    enrol(agent, roll)
+async def test_along_its_path(agent: SipAgent, wire: Wire, device: Registrant, make_wire: MakeWire) -> None:
+    edge = await make_wire("127.0.0.3")
     path = f"<sip:edge@{edge.address[0]}:{edge.address[1]};lr>"
-    accepted = await Registrant(wire, agent.address).register(path=path, supported="path")
+    accepted = await device.register(path=path, supported="path")
     assert accepted.headers["path"] == [path]
     agent.call(AOR, Ear(), sdp=sdp())
     invite = await edge.next("INVITE")
@@ -453,14 +402,10 @@ async def test_along_its_path(make_agent: MakeAgent, make_wire: MakeWire, roll: 
 
 
 @pytest.mark.rfc("3261", "10.2.1.2", "8.1.2")
-async def test_the_best_place_first_and_then_the_next(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
-) -> None:
-    agent, wire = await make_agent(), await make_wire()
+async def test_the_best_place_first_and_then_the_next(agent: SipAgent, device: Registrant, make_wire: MakeWire) -> None:
     low, high, deaf = await make_wire(), await make_wire(), await make_wire()
-    enrol(agent, roll)
     places = [f"<{low.uri('low')}>;q=0.1", f"<{high.uri('high')}>;q=0.9", f"<{deaf.uri('deaf')}>;q=0.5"]
-    await Registrant(wire, agent.address).register(places)
+    await device.register(places)
     deaf.close()  # its port is closed: refused at once
     ear = Ear()
     call = agent.call(AOR, ear, sdp=sdp())
@@ -476,11 +421,10 @@ async def test_the_best_place_first_and_then_the_next(
 
 
 async def test_when_no_place_takes_it_the_last_word_is_told(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
+    agent: SipAgent, wire: Wire, device: Registrant, make_wire: MakeWire
 ) -> None:
-    agent, wire, other = await make_agent(), await make_wire(), await make_wire()
-    enrol(agent, roll)
-    await Registrant(wire, agent.address).register([f"<{wire.uri('a')}>;q=0.9", f"<{other.uri('b')}>;q=0.1"])
+    other = await make_wire()
+    await device.register([f"<{wire.uri('a')}>;q=0.9", f"<{other.uri('b')}>;q=0.1"])
     ear = Ear()
     agent.call(AOR, ear, sdp=sdp())
     wire.reply(await wire.next("INVITE"), 404)
@@ -489,21 +433,18 @@ async def test_when_no_place_takes_it_the_last_word_is_told(
 
 
 async def test_busy_is_busy_and_no_other_place_is_tried(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
+    agent: SipAgent, wire: Wire, device: Registrant, make_wire: MakeWire
 ) -> None:
-    agent, wire, other = await make_agent(), await make_wire(), await make_wire()
-    enrol(agent, roll)
-    await Registrant(wire, agent.address).register([f"<{wire.uri('a')}>;q=0.9", f"<{other.uri('b')}>;q=0.1"])
+    other = await make_wire()
+    await device.register([f"<{wire.uri('a')}>;q=0.9", f"<{other.uri('b')}>;q=0.1"])
     ear = Ear()
     agent.call(AOR, ear, sdp=sdp())
     wire.reply(await wire.next("INVITE"), 486)
     assert (await ear.next("refused"))[0] == 486 and other.quiet()
 
 
-async def test_given_up_while_it_is_looked_up(make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    await Registrant(wire, agent.address).register()
+async def test_given_up_while_it_is_looked_up(agent: SipAgent, wire: Wire, device: Registrant) -> None:
+    await device.register()
     ear = Ear()
     agent.call(AOR, ear, sdp=sdp()).hang_up()
     assert (await ear.next("refused"))[0] == 487
@@ -511,11 +452,9 @@ async def test_given_up_while_it_is_looked_up(make_agent: MakeAgent, make_wire: 
 
 
 async def test_a_request_outside_calls_finds_the_registered_too(
-    make_agent: MakeAgent, make_wire: MakeWire, roll: MemoryRoll
+    agent: SipAgent, wire: Wire, device: Registrant
 ) -> None:
-    agent, wire = await make_agent(), await make_wire()
-    enrol(agent, roll)
-    await Registrant(wire, agent.address).register()
+    await device.register()
     told: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
     agent.send("MESSAGE", AOR, told.set_result)
     request = await wire.next("MESSAGE")
