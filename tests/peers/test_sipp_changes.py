@@ -14,13 +14,6 @@ SECONDS = "6"
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(tmp_path) as made:
-        yield made
-    assert len(made.agent) == 0
-
-
-@pytest.fixture
 async def hurried(tmp_path: Path) -> AsyncIterator[Stage]:
     """An agent that puts up with session timers of seconds."""
     async with stage(tmp_path, session=Policy(expires_s=1800, min_se_s=3)) as made:

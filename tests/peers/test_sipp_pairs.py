@@ -2,22 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from adapters.causes import ClearCause, Side
-from tests.peers.sipp.stage import Stage, content, stage
+from tests.peers.sipp.stage import Stage, content
 
 LOGIN = ("codec", "pa$s word")
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(tmp_path) as made:
-        yield made
-    assert len(made.agent) == 0
 
 
 @pytest.mark.rfc("3725", "4.1")

@@ -1,20 +1,9 @@
 """What SIPp's scenarios refuse, lose and forget, and what we tell of it (scenarios in tests/peers/sipp)."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from adapters.causes import ClearCause, Side
-from tests.peers.sipp.stage import NOWHERE, Stage, content, stage
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(tmp_path) as made:
-        yield made
-    assert len(made.agent) == 0
-
+from tests.peers.sipp.stage import NOWHERE, Stage, content
 
 REFUSALS = {
     "uas-404": ClearCause.NOT_FOUND,

@@ -15,7 +15,7 @@ import pytest
 
 from adapters.causes import ClearCause, Side
 from adapters.values import Address
-from tests.peers.sipp.stage import FAR_HOST, NEAR_HOST, Leg, Stage, stage
+from tests.peers.sipp.stage import FAR_HOST, NEAR_HOST, Leg, Stage
 from tests.support.port import free_port
 from tests.unit.sip.roll import DOMAIN, MemoryRoll, enrol
 
@@ -56,13 +56,6 @@ class Phone:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
-
-
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(tmp_path) as made:
-        yield made
-    assert len(made.agent) == 0
 
 
 @pytest.fixture

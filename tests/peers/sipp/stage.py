@@ -1,41 +1,33 @@
 """A pair between two SIPps: the orchestrator's side as it is in the product, and peers that play a scenario each."""
 
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from adapters import registry
 from adapters.contract import EndpointAdapter
 from adapters.events import LegCleared, LegConnected, LegRinging
-from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
 from adapters.sip.session_timer import Policy
 from adapters.sip.transaction import Timing
 from adapters.values import Address, Control, DialOptions
+from tests.peers.mind import Mind
 from tests.peers.sipp import Said, Sipp
-from tests.support.heard import Heard
 
 NEAR_HOST, FAR_HOST, OURS = "127.0.46.1", "127.0.46.2", "127.0.46.3"
 NOWHERE = Address("sip", "room", FAR_HOST, 9)
 _numbers = itertools.count(1)
 
 
-class Stage:
+class Stage(Mind):
     """One agent of ours, and the SIPps of one test."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
+        super().__init__(SipAgent(OURS, **options))
         self._folder = folder
-        self.heard = Heard(patience_s=60)
-        self.memories: dict[str, Any] = {}
-        self.agent = SipAgent(OURS, **options)
-        self._surroundings = Surroundings(self.heard, self._remember, lambda: datetime.now(UTC), self.agent, b"seed")
         self._started: list[Sipp] = []
-
-    async def _remember(self, leg: str, memory: Mapping[str, Any]) -> None:
-        self.memories[leg] = memory
 
     async def plays(self, scenario: str, role: str = "near", **more: Any) -> Sipp:
         """A SIPp that plays a scenario, ready to be called."""
@@ -46,7 +38,7 @@ class Stage:
 
     def endpoint(self, near: Address, username: str = "", secret: str = "", **settings: str) -> EndpointAdapter:
         control = Control("site", addresses=(near,), username=username, secret=secret, settings=settings)
-        return registry.endpoint("sip", control, self._surroundings)
+        return registry.endpoint("sip", control, self.surroundings)
 
     async def dial(
         self,
