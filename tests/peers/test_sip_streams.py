@@ -4,11 +4,8 @@ Certificates are made for the run. Needs what `make peers` needs (root, debootst
 """
 
 import asyncio
-import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,6 @@ import pytest_asyncio
 from adapters.causes import ClearCause, Side
 from adapters.endpoints.sip.adapter import SipEndpoint
 from adapters.events import LegConnected
-from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
 from adapters.sip.connection import Connection
 from adapters.sip.names import Resolver
@@ -28,11 +24,9 @@ from adapters.values import Address, Control, DialOptions
 from tests.peers.lab.asterisk import Asterisk, eyes
 from tests.peers.lab.config import Instance
 from tests.peers.lab.endpoint import Endpoint
-from tests.peers.lab.place import Lock, lab_folder, need
-from tests.peers.lab.process import Ledger
-from tests.peers.lab.root import ensure_root
+from tests.peers.lab.run import lab_run
+from tests.peers.mind import Mind as Orchestrator
 from tests.support.certificate import Authority, Pair
-from tests.support.heard import Heard
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -65,77 +59,44 @@ class Lab:
         port = 5061 if transport == "tls" else 5060
         return f"sip:{user}@{who}.example:{port};transport={transport}"
 
-    async def members(self) -> list[str]:
-        return [str(row.get("CallerIDNum")) for row in await self.bridge.manager.roster(ROOM)]
-
     async def is_empty(self) -> None:
         """Nobody has a call, each by its own list."""
-        async with asyncio.timeout(20):
-            while await self.members() or await self.one.active_calls() or await self.other.active_calls():  # noqa: ASYNC110 - their lists tell of no event
-                await asyncio.sleep(0.1)
+        await self.bridge.manager.until_callers(ROOM)
+        for endpoint in (self.one, self.other):
+            await endpoint.until_calls()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
-    need("baresip", "chroot")
-    root = await asyncio.to_thread(ensure_root)
-    folder = lab_folder() / "runs" / RUN
-    lock = Lock(folder / "lock", f"the lab {RUN!r}")
-    lock.take()
-    ledger = Ledger(folder / "processes.jsonl")
-    ledger.sweep()
-    for stale in ("scratch", "logs"):
-        shutil.rmtree(folder / stale, ignore_errors=True)
-    logs = folder / "logs"
-    logs.mkdir(parents=True)
     made = tmp_path_factory.mktemp("certificates")
     authority, stranger = Authority(made), Authority(made, "Somebody Else")
     hosts = made / "hosts"
     hosts.write_text(f"{BRIDGE_IP} asterisk.example\n127.0.31.21 one.example\n127.0.31.22 other.example\n")
 
-    def endpoint(name: str, number: int) -> Endpoint:
-        tls = files(authority.issue(f"{name}.example"), authority)
-        return Endpoint(name, f"127.0.31.{number}", ledger, folder / "scratch" / name, logs, tls=tls)
+    def tls(name: str) -> tuple[Path, Path, Path]:
+        return files(authority.issue(f"{name}.example"), authority)
 
-    instance = Instance(RUN, BRIDGE_IP, [eyes()], tls=files(authority.issue("asterisk.example"), authority))
-    lab = Lab(
-        Asterisk(instance, root, RUN, ledger, logs), endpoint("one", 21), endpoint("other", 22),
-        authority, stranger, hosts,
-    )  # fmt: skip
-    everything: list[Asterisk | Endpoint] = [lab.bridge, lab.one, lab.other]
-    try:
-        for each in everything:
-            await each.start()
+    async with lab_run(RUN) as run:
+        lab = Lab(
+            run.asterisk(Instance(RUN, BRIDGE_IP, [eyes()], tls=tls("asterisk"))),
+            run.endpoint("one", "127.0.31.21", tls=tls("one")),
+            run.endpoint("other", "127.0.31.22", tls=tls("other")),
+            authority,
+            stranger,
+            hosts,
+        )
+        await run.start()
         yield lab
-    finally:
-        for each in everything:
-            with contextlib.suppress(Exception):
-                await each.stop()
-        ledger.stop_all()
-        lock.release()
 
 
-class Mind:
-    """The orchestrator's side. It shows a certificate with its address, as an installation with one does."""
+class Mind(Orchestrator):
+    """It shows a certificate with its address, as an installation with one does."""
 
     def __init__(self, lab: Lab, near: str, *, ca: Path | None = None, own: bool = True, **options: Any) -> None:
-        self.heard = Heard(patience_s=60)
         pair = lab.authority.issue(OURS_IP) if own else None
         trust = Trust(pair.certificate if pair else None, pair.key if pair else None, ca or lab.authority.ca)
-        self.agent = SipAgent(OURS_IP, 0, tls=Tls(trust), resolver=Resolver(hosts=lab.hosts), **options)
-        self.memories: dict[str, Any] = {}
-        surroundings = Surroundings(self.heard, self._remember, lambda: datetime.now(UTC), self.agent, b"seed")
-        self.endpoint = SipEndpoint(Control("site", addresses=(Address.parse(near),)), surroundings)
-
-    async def _remember(self, leg: str, memory: Any) -> None:
-        self.memories[leg] = memory
-
-    async def __aenter__(self) -> "Mind":
-        await self.agent.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.agent.close()
+        super().__init__(SipAgent(OURS_IP, 0, tls=Tls(trust), resolver=Resolver(hosts=lab.hosts), **options))
+        self.endpoint = SipEndpoint(Control("site", addresses=(Address.parse(near),)), self.surroundings)
 
     @property
     def connections(self) -> list[Connection]:
@@ -165,7 +126,7 @@ async def test_media_flow_and_both_sides_hear_of_the_end(
     async with Mind(lab, lab.address(near, transport)) as mind:
         await mind.endpoint.dial(leg, Address.parse(lab.address(far, transport)), DialOptions(ring_s=20))
         await mind.heard.event(LegConnected, leg)
-        await lab.one.events.until("sound both ways", lambda: any(c.sent and c.heard for c in lab.one.living), 30)
+        await lab.one.until_sound()
         wanted = "TCP" if transport == "tcp" else "TLS"
         assert {connection.transport for connection in mind.connections} == {wanted}
         if ends == "we":
