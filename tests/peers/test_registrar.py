@@ -6,7 +6,6 @@ that was killed and started again. Needs what `make peers` needs (root, debootst
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,7 @@ import pytest_asyncio
 from tests.peers.lab.asterisk import Asterisk, eyes, new_secret
 from tests.peers.lab.config import Instance
 from tests.peers.lab.endpoint import Endpoint
-from tests.peers.lab.place import Lock, lab_folder, need
-from tests.peers.lab.process import Ledger
-from tests.peers.lab.root import ensure_root
+from tests.peers.lab.run import lab_run
 from tests.support.service import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,33 +58,24 @@ class Lab:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
-    need("baresip", "chroot")
-    root = await asyncio.to_thread(ensure_root)
-    folder = lab_folder() / "runs" / RUN
-    lock = Lock(folder / "lock", f"the lab {RUN!r}")
-    lock.take()
-    ledger = Ledger(folder / "processes.jsonl")
-    ledger.sweep()
-    for stale in ("scratch", "logs"):
-        shutil.rmtree(folder / stale, ignore_errors=True)
-    logs = folder / "logs"
-    logs.mkdir(parents=True)
     data: Path = tmp_path_factory.mktemp("service")
     service = Service(data / "data", OURS_IP, registrar_domains=f'["{OURS_IP}"]', redial_s="[1]", redial_steady_s="2")
     ours = f"{OURS_IP}:{service.sip_port}"
     secrets = {user: new_secret() for user in ("qt05", "qt06", "qt07")}
 
-    def endpoint(user: str, number: int, transport: str) -> Endpoint:
-        account = f"<sip:{user}@{ours};transport={transport}>;auth_user={user};auth_pass={secrets[user]};regint=60"
-        return Endpoint(user, f"127.0.15.{number}", ledger, folder / "scratch" / user, logs, account=account)
+    def account(user: str, transport: str) -> str:
+        return f"<sip:{user}@{ours};transport={transport}>;auth_user={user};auth_pass={secrets[user]};regint=60"
 
     trunk = TRUNK.format(user="qt07", secret=secrets["qt07"], ours=ours, domain=OURS_IP, room=ROOM)
-    instance = Instance("registrar", BRIDGE_IP, [eyes()], pjsip=trunk)
-    lab = Lab(
-        Asterisk(instance, root, RUN, ledger, logs), endpoint("qt05", 5, "udp"), endpoint("qt06", 6, "tcp"), service
-    )
-    everything: list[Asterisk | Endpoint] = [lab.bridge, lab.udp, lab.tcp]
-    try:
+    async with contextlib.AsyncExitStack() as after:
+        after.push_async_callback(service.close)
+        run = await after.enter_async_context(lab_run(RUN))
+        lab = Lab(
+            run.asterisk(Instance("registrar", BRIDGE_IP, [eyes()], pjsip=trunk)),
+            run.endpoint("qt05", "127.0.15.5", account=account("qt05", "udp")),
+            run.endpoint("qt06", "127.0.15.6", account=account("qt06", "tcp")),
+            service,
+        )
         await service.start()
         await service.post(
             "/bridges", name="main", family="sip", conference_address=f"sip:{{number}}@{BRIDGE_IP}:5060",
@@ -99,16 +87,8 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
                 "/endpoints", name=user, site=user, family="sip", control_secret=secret,
                 addresses=[f"sip:{user}@{ours}"], ladder=["third-party"],
             )  # fmt: skip
-        for one in everything:
-            await one.start()
+        await run.start()
         yield lab
-    finally:
-        for one in everything:
-            with contextlib.suppress(Exception):
-                await one.stop()
-        await service.close()
-        ledger.stop_all()
-        lock.release()
 
 
 async def registered(service: Service, user: str) -> dict[str, object]:
@@ -131,9 +111,7 @@ async def in_the_room(lab: Lab, run: int, *users: str) -> None:
 
     await lab.service.until("all to be in", told)
     for endpoint in (lab.udp, lab.tcp):
-        await endpoint.events.until(
-            f"sound both ways at {endpoint.name}", lambda at=endpoint: any(c.sent and c.heard for c in at.living), 30
-        )
+        await endpoint.until_sound()
     async with asyncio.timeout(20):
         while not await lab.bridge.manager.roster(ROOM):  # noqa: ASYNC110 - its roster tells of no event here
             await asyncio.sleep(0.1)
@@ -141,9 +119,8 @@ async def in_the_room(lab: Lab, run: int, *users: str) -> None:
 
 async def end(lab: Lab, run: int) -> None:
     await lab.service.post(f"/runs/{run}/end")
-    async with asyncio.timeout(30):
-        while await lab.udp.active_calls() or await lab.tcp.active_calls():  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.1)
+    for endpoint in (lab.udp, lab.tcp):
+        await endpoint.until_calls()
 
 
 @pytest.mark.rfc("3261", "10.2", "10.3")
