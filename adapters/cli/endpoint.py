@@ -4,8 +4,7 @@ Settings of every such family: `transport` (`telnet`, `ssh`, `console`; the port
 out) and `command` (for `console`: what to run, with {host} {port} {user} filled in).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from adapters.cli.connection import Connection
@@ -78,8 +77,3 @@ def _transport(control: Control, profile: Profile, more: frozenset[str]) -> str:
     if given == "console" and not control.settings.get("command"):
         raise Rejected(control.name, "settings", "transport console needs 'command', like: ssh -t jump telnet {host}")
     return str(given)
-
-
-def hastened(profile: Profile, paces: Mapping[str, float]) -> Profile:
-    """The same profile with other figures of pace."""
-    return replace(profile, pace=replace(profile.pace, **paces))
