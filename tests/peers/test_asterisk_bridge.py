@@ -3,9 +3,6 @@
 Needs what `make peers` needs (root, debootstrap, baresip). Without them it fails and says so.
 """
 
-import asyncio
-import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
@@ -20,9 +17,7 @@ from adapters.values import Address, ConferenceSpec, Control, DialOptions, LegSt
 from tests.peers.lab.asterisk import Asterisk, eyes, new_secret
 from tests.peers.lab.config import Instance, Login
 from tests.peers.lab.endpoint import Endpoint
-from tests.peers.lab.place import Lock, lab_folder, need
-from tests.peers.lab.process import Ledger
-from tests.peers.lab.root import ensure_root
+from tests.peers.lab.run import lab_run
 from tests.support.heard import Heard, Surroundings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -60,41 +55,21 @@ class Lab:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab() -> AsyncIterator[Lab]:
-    need("baresip", "chroot")
-    root = await asyncio.to_thread(ensure_root)
-    folder = lab_folder() / "runs" / RUN
-    lock = Lock(folder / "lock", f"the lab {RUN!r}")
-    lock.take()
-    ledger = Ledger(folder / "processes.jsonl")
-    ledger.sweep()
-    shutil.rmtree(folder / "scratch", ignore_errors=True)
-    logs = folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    for stale in logs.iterdir():
-        stale.unlink()
     login, far_login = Login("diemcau", new_secret()), Login("diemcau", new_secret())
     peers = {"near": BRIDGE_IP, "far": FAR_IP, "down": DOWN_IP}
     near = Instance("adapter-near", BRIDGE_IP, [eyes(), login], h323_peers=peers)
     far = Instance("adapter-far", FAR_IP, [eyes(), far_login], pin=PIN, codecs=["5001"], h323_peers=peers)
-    lab = Lab(
-        Asterisk(near, root, RUN, ledger, logs),
-        Asterisk(far, root, RUN, ledger, logs),
-        login,
-        far_login,
-        Endpoint("answers", "127.0.13.21", ledger, folder / "scratch" / "answers", logs),
-        Endpoint("rings", "127.0.13.22", ledger, folder / "scratch" / "rings", logs, mode="manual"),
-    )
-    everything: list[Asterisk | Endpoint] = [lab.bridge, lab.far, lab.answers, lab.rings]
-    try:
-        for one in everything:
-            await one.start()
+    async with lab_run(RUN) as run:
+        lab = Lab(
+            run.asterisk(near),
+            run.asterisk(far),
+            login,
+            far_login,
+            run.endpoint("answers", "127.0.13.21"),
+            run.endpoint("rings", "127.0.13.22", mode="manual"),
+        )
+        await run.start()
         yield lab
-    finally:
-        for one in everything:
-            with contextlib.suppress(Exception):
-                await one.stop()
-        ledger.stop_all()
-        lock.release()
 
 
 @pytest.fixture
@@ -215,9 +190,7 @@ async def test_a_hang_up_right_behind_the_order(lab: Lab, bridge: AsteriskBridge
     await bridge.invite(leg, ROOM, Address.parse(lab.rings.address), OPTIONS)
     await bridge.drop(leg)
     assert (await heard.cleared(leg)).cleared.cause is ClearCause.LOCAL
-    async with asyncio.timeout(10):
-        while await lab.rings.active_calls():  # noqa: ASYNC110 - it is in another process
-            await asyncio.sleep(0.05)
+    await lab.rings.until_calls()
 
 
 @pytest.mark.parametrize("scheme", ["sip", "h323"])

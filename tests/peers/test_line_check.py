@@ -4,8 +4,6 @@ Needs what `make peers` needs (root, debootstrap, baresip). Without them it fail
 """
 
 import asyncio
-import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +19,7 @@ from orchestrator.rules.line import LineVerdict, judge
 from tests.peers.lab.asterisk import Asterisk, eyes
 from tests.peers.lab.config import Instance
 from tests.peers.lab.endpoint import Endpoint
-from tests.peers.lab.place import Lock, lab_folder, need
-from tests.peers.lab.process import Ledger
-from tests.peers.lab.root import ensure_root
+from tests.peers.lab.run import lab_run
 from tests.peers.lossy import lossy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,42 +49,18 @@ def number(extension: str) -> str:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab() -> AsyncIterator[Lab]:
-    need("baresip", "chroot")
-    root = await asyncio.to_thread(ensure_root)
-    folder = lab_folder() / "runs" / RUN
-    lock = Lock(folder / "lock", f"the lab {RUN!r}")
-    lock.take()
-    ledger = Ledger(folder / "processes.jsonl")
-    ledger.sweep()
-    for stale in ("scratch", "logs"):
-        shutil.rmtree(folder / stale, ignore_errors=True)
-    logs = folder / "logs"
-    logs.mkdir(parents=True)
-    lab = Lab(
-        Asterisk(Instance("line-check", BRIDGE_IP, [eyes()], echo=ECHO), root, RUN, ledger, logs),
-        Endpoint("answers", "127.0.16.21", ledger, folder / "scratch" / "answers", logs),
-        Endpoint("rings", "127.0.16.22", ledger, folder / "scratch" / "rings", logs, mode="manual"),
-        LineProcess(LineSettings(OURS_IP)),
-    )
-    everything: list[Asterisk | Endpoint] = [lab.bridge, lab.answers, lab.rings]
-    try:
-        for one in everything:
-            await one.start()
-        yield lab
-    finally:
-        await lab.line.close()
-        for one in everything:
-            with contextlib.suppress(Exception):
-                await one.stop()
-        ledger.stop_all()
-        lock.release()
-
-
-async def quiet(endpoint: Endpoint) -> None:
-    """It has no call, by its own list."""
-    async with asyncio.timeout(20):
-        while await endpoint.active_calls():  # noqa: ASYNC110 - its list tells of no event
-            await asyncio.sleep(0.1)
+    async with lab_run(RUN) as run:
+        lab = Lab(
+            run.asterisk(Instance("line-check", BRIDGE_IP, [eyes()], echo=ECHO)),
+            run.endpoint("answers", "127.0.16.21"),
+            run.endpoint("rings", "127.0.16.22", mode="manual"),
+            LineProcess(LineSettings(OURS_IP)),
+        )
+        try:
+            await run.start()
+            yield lab
+        finally:
+            await lab.line.close()
 
 
 async def test_an_echo_on_asterisk_is_a_good_line(lab: Lab) -> None:
@@ -108,7 +80,7 @@ async def test_a_baresip_endpoint_with_its_own_tone_is_a_good_line(lab: Lab) -> 
     assert report.heard_pct is not None and report.heard_pct > 90 and report.echo_s is None
     assert report.rtt_s is not None and report.far_lost_pct == 0.0, "its receiver reports were read"
     assert judge(report).verdict is LineVerdict.GOOD
-    await quiet(lab.answers)
+    await lab.answers.until_calls()
     seen = lab.answers.seen()
     assert len(seen.got_bye) == len(seen.invited) >= 1, "hung up, each time once"
 
@@ -127,7 +99,7 @@ async def test_five_percent_loss_is_seen_in_both_directions(lab: Lab, who: str) 
     judgment = judge(report)
     assert judgment.verdict is LineVerdict.BAD
     assert {"loss", "far-loss"} <= {reason.name for reason in judgment.reasons}
-    await quiet(lab.answers)
+    await lab.answers.until_calls()
 
 
 async def test_one_way_audio_is_seen(lab: Lab) -> None:
@@ -140,7 +112,7 @@ async def test_one_way_audio_is_seen(lab: Lab) -> None:
     async with lossy(lab.answers.address, OURS_IP, percent=100) as through:
         report = await lab.check(through, seconds=12.0)
     assert report.received > 500 and "far-deaf" in {reason.name for reason in judge(report).reasons}
-    await quiet(lab.answers)
+    await lab.answers.until_calls()
 
 
 async def test_busy_and_nobody_there_and_a_number_that_does_not_exist(lab: Lab) -> None:
@@ -152,7 +124,7 @@ async def test_busy_and_nobody_there_and_a_number_that_does_not_exist(lab: Lab) 
     assert judge(declined).verdict is LineVerdict.UNANSWERED
     nobody = await lab.check(lab.rings.address, ring_s=2.0)
     assert (nobody.end, nobody.cause) == (LineEnd.NO_CALL, ClearCause.NO_ANSWER)
-    await quiet(lab.rings)
+    await lab.rings.until_calls()
     wrong = await lab.check(number("4711"))
     assert (wrong.cause, judge(wrong).verdict) == (ClearCause.NOT_FOUND, LineVerdict.BAD)
     switched_off = await lab.check("sip:qt@127.0.16.99:5060")
