@@ -19,8 +19,10 @@ from adapters.virtual.codec import Codec
 from adapters.virtual.province import Province
 from orchestrator.sheet import read
 from orchestrator.store.database import Database
+from orchestrator.store.host_keys import PinnedHostKeys
 from orchestrator.store.intake import take_in
 from orchestrator.store.migration import migrate
+from schedules.clock import SystemClock
 
 CODE = "qt07"
 PATIENCE_S = 60.0
@@ -162,3 +164,36 @@ async def test_a_trace_is_a_transcript_that_can_be_replayed(room: Room) -> None:
     assert {"<", ">", "!"} <= kinds
     assert room.secret not in file.read_text(encoding="utf-8")
     assert (await room.diemcau("trace", CODE, str(file))).code == 2  # nothing is written over
+
+
+async def test_a_device_that_shows_another_key_is_refused_until_it_is_forgotten(room: Room) -> None:
+    by_ssh = "qt03"  # a Lifesize
+    assert (await room.diemcau("device", by_ssh, "identity")).code == 0
+    host, port = room.province.twins[by_ssh].address
+    database = Database(room.url)
+    keys = PinnedHostKeys(database, SystemClock().now)
+    shown = await keys.pinned(f"{host}:{port}")
+    assert shown is not None and shown.startswith("ssh-ed25519 ")
+    assert await keys.forget(host) == 1
+    await keys.pin(f"{host}:{port}", "ssh-ed25519 another")
+    await keys.pin(f"{host}:{port}", shown)  # of two the first one stays
+    log_ins = room.province.twins[by_ssh].log_ins
+    refused = await room.diemcau("device", by_ssh, "identity")
+    assert (refused.code, room.province.twins[by_ssh].log_ins) == (1, log_ins)
+    assert "another SSH host key" in refused.err
+    assert json.loads((await room.diemcau("device", by_ssh, "forget-key")).out) == {"forgotten": 1}
+    assert (await room.diemcau("device", by_ssh, "identity")).code == 0
+    assert await keys.pinned(f"{host}:{port}") == shown
+    await database.close()
+
+
+async def test_digits_are_shown_on_no_wire_although_the_device_echoes_them(room: Room) -> None:
+    by_echo = "qt03"
+    assert (await room.diemcau("device", by_echo, "dial", str(room.province.main.address("8001")))).code == 0
+    said = await room.diemcau("device", by_echo, "digits", "4", "--wire")
+    assert said.code == 0, said.err
+    assert "< " in said.err
+    [told] = [command for command in room.province.twins[by_echo].commands if " dtmf " in command]
+    assert told.endswith(" 4")
+    assert told not in said.err
+    assert said.err.count(f"{told[:-1]}*") == 2  # told, and echoed
