@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,7 @@ class Outcome:
             "sites": len(sites),
             "connected": sum(site["state"] == "in" for site in sites),
             "absent": [{"code": site["code"], "cause": site["cause"]} for site in sites if site["state"] != "in"],
+            "ways": dict(Counter(site["way"] for site in sites if site["state"] == "in")),
             "links": {link["code"]: link["state"] for link in self.board["links"]},
             "seconds_to_all_in": self.seconds_to_all_in,
             "redials": sum(site["redials"] for site in sites),

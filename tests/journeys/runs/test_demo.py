@@ -18,15 +18,17 @@ async def demo(*options: str) -> asyncio.subprocess.Process:
 
 
 async def test_everybody_who_can_be_in_comes_in_and_comes_back() -> None:
-    """Eight sites: one is busy at first, one drops after nine seconds; the province's room wants a PIN."""
+    """Eight sites: one is busy at first, one drops after nine seconds, four have a console; the room wants a PIN."""
     process = await demo("--once", "--json", "--sites", "8")
     async with asyncio.timeout(DEADLINE_S):
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     (line,) = out.decode().splitlines()
     told = json.loads(line)
-    assert set(told) == {"sites", "connected", "absent", "links", "seconds_to_all_in", "redials"}
+    assert set(told) == {"sites", "connected", "absent", "ways", "links", "seconds_to_all_in", "redials"}
     assert (told["sites"], told["connected"], told["absent"]) == (8, 8, [])
+    assert told["ways"]["endpoint-dials"] >= 3, "endpoints of four vendors are told to call by their own consoles"
+    assert sum(told["ways"].values()) == 8
     assert told["links"] == {"Phòng họp tỉnh": "in"}
     assert told["redials"] >= 1
     assert 0 < told["seconds_to_all_in"] < DEADLINE_S
