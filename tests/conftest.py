@@ -1,5 +1,6 @@
-"""What every test may ask for: a fresh database of either kind."""
+"""What every test may ask for, a fresh database of either kind, and what every test finds."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,6 +9,12 @@ import pytest
 from orchestrator.store.database import Database
 from tests.support import postgres
 from tests.support.database import PostgresDatabases, migrated_sqlite, sqlite_url
+
+@pytest.fixture(autouse=True)
+def warnings_are_logged() -> None:
+    """A service that an earlier test began in this process set the level of the whole process."""
+    logging.getLogger().setLevel(logging.WARNING)
+
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
