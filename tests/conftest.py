@@ -10,6 +10,7 @@ from orchestrator.store.database import Database
 from tests.support import postgres
 from tests.support.database import PostgresDatabases, migrated_sqlite, sqlite_url
 
+
 @pytest.fixture(autouse=True)
 def warnings_are_logged() -> None:
     """A service that an earlier test began in this process set the level of the whole process."""
