@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := orchestrator adapters schedules api
 ARGS ?=
 # Most tests wait for something most of the time: more of them than cores run side by side.
-WORKERS ?= 4
+WORKERS ?= 3
 
 .PHONY: menu
 menu:

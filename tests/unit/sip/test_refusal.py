@@ -1,7 +1,5 @@
 """Calls that do not come about: whose fault it was, and that nobody is left hanging."""
 
-import socket
-
 import pytest
 
 from adapters.causes import ClearCause, Side
@@ -14,6 +12,7 @@ from adapters.sip.message import response_to
 from adapters.sip.pair import Patience
 from adapters.sip.sdp import medias
 from adapters.values import Address
+from tests.support.port import free_port
 from tests.unit.sip.conftest import MakeWire
 from tests.unit.sip.stage import FAR_SDP, LEG, NEAR_SDP, answers, refuses, rings, silent, stage, until
 
@@ -126,10 +125,7 @@ async def test_a_far_side_that_rings_out_did_not_answer() -> None:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_a_closed_port_is_known_at_once(transport: str) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken, socket.socket() as also:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-        also.bind(("127.0.0.1", port))
+    port = free_port("127.0.0.1")
     async with stage() as s:
         mind = await s.mind(near=Address("sip", "nobody", "127.0.0.1", port, transport))
         await mind.dial(s.far)
