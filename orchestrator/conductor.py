@@ -58,6 +58,8 @@ from schedules.clock import Clock
 
 log = structlog.get_logger(__name__)
 
+_STOP_S = 15.0
+"""So long is waited for what is under way when the process ends."""
 _SCAN_S = 2.0
 _STUMBLE_LIMIT_S = 60.0
 
@@ -137,7 +139,14 @@ class Conductor:
         supervisors = list(self._supervisors.values())
         for task in supervisors:
             task.cancel()
-        await asyncio.gather(*self._side_tasks, *supervisors, return_exceptions=True)
+        tasks = [*self._side_tasks, *supervisors]
+        if tasks:  # a database that hangs keeps nobody from stopping
+            ended, stuck = await asyncio.wait(tasks, timeout=_STOP_S)
+            for task in ended:
+                if not task.cancelled():
+                    task.exception()
+            for task in stuck:
+                log.warning("task-not-ended", task=task.get_name(), after_s=_STOP_S)
         self._side_tasks.clear()
         try:
             await self.leases.release(list(self.leases.held))

@@ -1,5 +1,7 @@
 """One database, SQLite or PostgreSQL, behind two doors: `read` and `write`."""
 
+import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -103,10 +105,13 @@ class Database:
             yield connection
 
     async def close(self) -> None:
-        """Give all connections back."""
-        await self.engine.dispose()
+        """Give all connections back; one whose server no longer answers is left to the process's end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self.engine.dispose()
 
 
+_CLOSE_S = 10.0
 _TURN = 0x6469656D  # "diem": the advisory lock of those who change inventory and meetings
 
 
