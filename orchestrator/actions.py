@@ -261,16 +261,18 @@ class Actions:
             caller = await self._caller(rung, None)
             self._lease.check()
             await caller.hang_up(leg)
-            is_known = any(seen.leg == leg for seen in await caller.snapshot())
+            is_known = await self._knows(leg, caller)
         except AdapterError:
             if member:
                 self._lease.check()
                 await self._bridge.drop(member)
             raise
-        if member and not is_known:
+        if is_known:
+            return
+        if member:
             self._lease.check()
             await self._bridge.drop(member)
-        await self._look(leg, caller)
+        self._tell_over(leg)
 
     async def forget(self, leg: str, rung: Rung) -> None:
         """Give up what is ours of a referral whose call has left the conference."""
@@ -291,8 +293,15 @@ class Actions:
 
     async def _look(self, leg: str, caller: EndpointAdapter) -> None:
         """Tell of a call that nobody knows that it is over; what is known is told by its events."""
-        legs = await caller.snapshot()
-        if leg not in self._asking and all(seen.leg != leg for seen in legs):
+        if not await self._knows(leg, caller):
+            self._tell_over(leg)
+
+    @staticmethod
+    async def _knows(leg: str, caller: EndpointAdapter) -> bool:
+        return any(seen.leg == leg for seen in await caller.snapshot())
+
+    def _tell_over(self, leg: str) -> None:
+        if leg not in self._asking:
             self._put(LegFound(LegSeen(leg, LegState.CLEARED, self._desk.now())))
 
     async def adopt(

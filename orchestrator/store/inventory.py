@@ -180,21 +180,20 @@ async def endpoints_with_login(session: AsyncSession, family: str) -> list[Endpo
     return await _endpoints_at(session, col(Endpoint.family) == family, col(Endpoint.control_username) != "")
 
 
-async def endpoints_by_names(session: AsyncSession, names: Collection[str]) -> dict[str, EndpointAt]:
-    """Those of these endpoints that exist, by name, with their addresses."""
+async def endpoints_by_names(
+    session: AsyncSession, names: Collection[str], *where: ColumnElement[bool]
+) -> dict[str, EndpointAt]:
+    """Those of these endpoints that exist and for which `where` holds, by name, with their addresses."""
     found: dict[str, EndpointAt] = {}
     for some in _slices(sorted(names)):
-        found |= {at.endpoint.name: at for at in await _endpoints_at(session, col(Endpoint.name).in_(some))}
+        those = await _endpoints_at(session, col(Endpoint.name).in_(some), *where)
+        found |= {at.endpoint.name: at for at in those}
     return found
 
 
 async def answering_endpoints(session: AsyncSession, names: Collection[str]) -> dict[str, EndpointAt]:
     """Those of these endpoints that are to answer by themselves in a meeting's window."""
-    found: dict[str, EndpointAt] = {}
-    for some in _slices(sorted(names)):
-        those = await _endpoints_at(session, col(Endpoint.name).in_(some), col(Endpoint.auto_answer).is_(True))
-        found |= {at.endpoint.name: at for at in those}
-    return found
+    return await endpoints_by_names(session, names, col(Endpoint.auto_answer).is_(True))
 
 
 async def bridge_by_id(session: AsyncSession, bridge_id: int) -> Bridge | None:
