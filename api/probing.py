@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters import Address, Control, EndpointAdapter, Event, LoginRefused, registry
+from adapters import EndpointAdapter, Event, LoginRefused, registry
 from adapters.registry import Surroundings
 from adapters.sip.agent import SipAgent
 from adapters.transcript import Tape
 from api.settings import Settings
 from orchestrator.keys import Keys, SecretMissing
+from orchestrator.session import control_of
 from orchestrator.store.database import Database
 from orchestrator.store.host_keys import PinnedHostKeys
 from orchestrator.store.inventory import EndpointAt
@@ -86,16 +87,7 @@ async def probing(
         host_keys=PinnedHostKeys(database, clock.now),
         tape=tape,
     )
-    control = Control(
-        name=row.name,
-        host=row.control_host,
-        port=row.control_port,
-        username=row.control_username,
-        secret=secret,
-        addresses=tuple(Address.parse(text) for text in at.addresses),
-        settings=row.settings,
-    )
-    endpoint = registry.endpoint(row.family, control, surroundings)
+    endpoint = registry.endpoint(row.family, control_of(at, secret), surroundings)
     try:
         yield Probe(endpoint, events, memory)
     finally:

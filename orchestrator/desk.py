@@ -24,7 +24,7 @@ from adapters import (
 )
 from orchestrator.keys import Keys, SecretMissing
 from orchestrator.rules.tag import LegName
-from orchestrator.session import DeviceSession
+from orchestrator.session import DeviceSession, control_of
 from orchestrator.store.inventory import Bridge, EndpointAt
 
 log = structlog.get_logger(__name__)
@@ -197,15 +197,7 @@ class Desk:
         row = at.endpoint
         session = self._endpoints.get(row.name)
         if session is None:
-            control = Control(
-                name=row.name,
-                host=row.control_host,
-                port=row.control_port,
-                username=row.control_username,
-                secret=self.secret(row.control_secret, row.name),
-                addresses=tuple(Address.parse(text) for text in at.addresses),
-                settings=row.settings,
-            )
+            control = control_of(at, self.secret(row.control_secret, row.name))
             try:
                 adapter = self.hands.endpoint(row.family, control)
             except LookupError as error:

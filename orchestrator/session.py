@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from adapters import AdapterError, BridgeAdapter, EndpointAdapter, LoginRefused
+from adapters import AdapterError, Address, BridgeAdapter, Control, EndpointAdapter, LoginRefused
+from orchestrator.store.inventory import EndpointAt
 
 log = structlog.get_logger(__name__)
 
@@ -16,6 +17,20 @@ _REFUSED_S = 300.0
 _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 Adapter = TypeVar("Adapter", BridgeAdapter, EndpointAdapter)
+
+
+def control_of(at: EndpointAt, secret: str) -> Control:
+    """How an endpoint of the inventory is reached, its secret opened."""
+    row = at.endpoint
+    return Control(
+        name=row.name,
+        host=row.control_host,
+        port=row.control_port,
+        username=row.control_username,
+        secret=secret,
+        addresses=tuple(Address.parse(text) for text in at.addresses),
+        settings=row.settings,
+    )
 
 
 class DeviceSession(Generic[Adapter]):
